@@ -1,0 +1,338 @@
+//! Cancellation: scopes that can be told to end, and the unwinding that ends them.
+//!
+//! A task has a chain of scopes, innermost first: what `timeout` and nurseries entered, down to the
+//! task itself, the root. A scope is marked (`cancel`) or its deadline passes; the next suspension
+//! throws to the *outermost* such scope that is visible. The throw is an unwinding with a private
+//! payload that the scope's frame recognises by identity; all other frames pass it on.
+//!
+//! Not visible are scopes outside of `mask`, and, while the task unwinds, scopes that were entered
+//! before the unwinding began: a throw that left a destructor would abort the process. Each scope
+//! therefore notes the *level* of unwinding it was entered at. `README.md`, section "Cancellation",
+//! has the rules for what is known of a level and what is not.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::clock::Instant;
+use super::current;
+use super::park;
+use super::task::{Task, TaskRef};
+
+/// What a cancelled task's handle gives instead of a result: the payload of the `Err` of `join`.
+///
+/// ```
+/// sylvan::run(|| {
+///     let task = sylvan::thread::spawn(|| {
+///         sylvan::thread::sleep(std::time::Duration::from_secs(3600));
+///     });
+///     task.cancel();
+///     let payload = task.join().unwrap_err();
+///     assert!(payload.is::<sylvan::task::Cancelled>());
+/// });
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cancelled(());
+
+impl Cancelled {
+    pub(crate) fn new() -> Cancelled {
+        Cancelled(())
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the green thread was cancelled")
+    }
+}
+
+impl std::error::Error for Cancelled {}
+
+/// One cancel scope. All but the root lie on their task's stack.
+pub(crate) struct Scope {
+    id: u64,
+    kind: Kind,
+    /// The level of unwinding it was entered at.
+    level: u32,
+    deadline: Instant,
+    cancelled: AtomicBool,
+    parent: Cell<*const Scope>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A frame that catches throws addressed to it.
+    Frame,
+    /// The end of what can be seen from inside.
+    Mask,
+}
+
+impl Scope {
+    /// Marks the scope; its task is to be interrupted afterwards.
+    pub(super) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+}
+
+/// A task's chain of scopes.
+pub(crate) struct Scopes {
+    root: Scope,
+    /// Null stands for the root: the record moves into its allocation after it was made.
+    innermost: Cell<*const Scope>,
+    last_id: Cell<u64>,
+    /// Throws that were started and not yet caught by their frame or dropped by someone else.
+    in_flight: AtomicU32,
+}
+
+const ROOT: u64 = 0;
+
+/// The unwinding payload of a throw.
+struct Throw {
+    task: TaskRef,
+    scope: u64,
+}
+
+impl Drop for Throw {
+    fn drop(&mut self) {
+        // Caught by its frame, or swallowed by a `catch_unwind` of the user's: no unwinding any more.
+        self.task.scopes.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How deep in unwinding a task is.
+struct Standing {
+    level: u32,
+    certain: bool,
+}
+
+/// While it cannot be known whether a task unwinds, a throw to it is tried again this often.
+const UNCERTAIN: Duration = Duration::from_millis(10);
+
+impl Scopes {
+    pub(super) fn new(deadline: Instant) -> Scopes {
+        Scopes {
+            root: Scope {
+                id: ROOT,
+                kind: Kind::Frame,
+                level: 0,
+                deadline,
+                cancelled: AtomicBool::new(false),
+                parent: Cell::new(ptr::null()),
+            },
+            innermost: Cell::new(ptr::null()),
+            last_id: Cell::new(ROOT),
+            in_flight: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn root(&self) -> &Scope {
+        &self.root
+    }
+
+    /// Is there more than a root without a deadline? If not, only an interruption can matter.
+    #[inline]
+    pub(super) fn is_eventful(&self) -> bool {
+        !self.innermost.get().is_null() || self.root.deadline != Instant::NEVER
+    }
+
+    /// The scopes that a throw could reach now, innermost first.
+    fn visible(&self, level: u32) -> impl Iterator<Item = &Scope> {
+        let mut next = Some(self.innermost.get());
+        std::iter::from_fn(move || {
+            let current = next?;
+            // SAFETY: entered scopes are valid until they leave the chain; null is the root.
+            let scope = unsafe { current.as_ref() }.unwrap_or(&self.root);
+            next = (!current.is_null()).then(|| scope.parent.get());
+            Some(scope)
+        })
+        .take_while(move |scope| scope.kind == Kind::Frame && scope.level >= level)
+    }
+
+    fn standing(&self) -> Standing {
+        if !thread::panicking() {
+            return Standing {
+                level: 0,
+                certain: true,
+            };
+        }
+        match self.in_flight.load(Ordering::Relaxed) {
+            0 => Standing {
+                level: 1,
+                // The panic may be that of a neighbour which is parked in its unwinding.
+                certain: !current::neighbours_unwind(),
+            },
+            throws => Standing {
+                level: 2 * throws,
+                certain: true,
+            },
+        }
+    }
+
+    fn enter(&self, kind: Kind, deadline: Instant) -> Scope {
+        let id = self.last_id.get() + 1;
+        self.last_id.set(id);
+        Scope {
+            id,
+            kind,
+            level: self.standing().level,
+            deadline,
+            cancelled: AtomicBool::new(false),
+            parent: Cell::new(self.innermost.get()),
+        }
+    }
+
+    /// What a task's own frame makes of how its closure ended.
+    pub(super) fn settle<T>(&self, result: thread::Result<T>) -> thread::Result<T> {
+        result.map_err(|payload| match payload.downcast::<Throw>() {
+            Ok(_throw) => Box::new(Cancelled::new()) as Box<dyn Any + Send>,
+            Err(payload) => payload,
+        })
+    }
+}
+
+/// Called before every suspension of a task that may have to end: throws if a visible scope was
+/// cancelled or has expired; else returns the moment at which this must be asked again.
+#[cold]
+pub(super) fn checkpoint(task: &Task) -> Instant {
+    let standing = task.scopes.standing();
+    let now = Instant::now();
+    let mut again = Instant::NEVER;
+    let mut due = None;
+    let level = if standing.certain { standing.level } else { 0 };
+    for scope in task.scopes.visible(level) {
+        if scope.is_cancelled() || scope.deadline <= now {
+            due = Some(scope);
+        } else {
+            again = again.min(scope.deadline);
+        }
+    }
+    match due {
+        Some(_) if !standing.certain => now.checked_add(UNCERTAIN).map_or(again, |at| at.min(again)),
+        Some(scope) => throw(task, scope),
+        None => again,
+    }
+}
+
+#[cfg(panic = "unwind")]
+fn throw(task: &Task, scope: &Scope) -> ! {
+    task.scopes.in_flight.fetch_add(1, Ordering::Relaxed);
+    panic::resume_unwind(Box::new(Throw {
+        task: task.reference(),
+        scope: scope.id,
+    }))
+}
+
+/// Nothing can unwind: the wait goes on, and `is_requested` tells whoever asks.
+#[cfg(not(panic = "unwind"))]
+fn throw(_task: &Task, _scope: &Scope) -> Instant {
+    Instant::NEVER
+}
+
+/// Leaves a scope however its closure ends.
+struct Entered<'scope> {
+    task: &'scope Task,
+    scope: &'scope Scope,
+}
+
+impl<'scope> Entered<'scope> {
+    fn new(task: &'scope Task, scope: &'scope Scope) -> Entered<'scope> {
+        task.scopes.innermost.set(scope);
+        Entered { task, scope }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.task.scopes.innermost.set(self.scope.parent.get());
+    }
+}
+
+/// Runs `f` in a scope of its own that ends at `deadline`. `None`: the scope was cancelled, or its
+/// deadline passed, and `f` was unwound.
+pub(crate) fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> Option<T> {
+    park::with_current(|task| {
+        // SAFETY: the current task's record outlives its own frames.
+        let task = unsafe { task.as_ref() };
+        let scope = task.scopes.enter(Kind::Frame, deadline);
+        let entered = Entered::new(task, &scope);
+        let result = panic::catch_unwind(AssertUnwindSafe(f));
+        drop(entered);
+        match result {
+            Ok(value) => Some(value),
+            Err(payload) => {
+                let ours = payload.downcast_ref::<Throw>().is_some_and(|throw| {
+                    ptr::eq(&*throw.task, task) && throw.scope == scope.id
+                });
+                if !ours {
+                    panic::resume_unwind(payload);
+                }
+                None
+            }
+        }
+    })
+}
+
+/// Runs `f` with all cancellation and deadlines from outside held back until it returns.
+pub(crate) fn mask<T>(f: impl FnOnce() -> T) -> T {
+    park::with_current(|task| {
+        // SAFETY: the current task's record outlives its own frames.
+        let task = unsafe { task.as_ref() };
+        let scope = task.scopes.enter(Kind::Mask, Instant::NEVER);
+        let _entered = Entered::new(task, &scope);
+        f()
+    })
+}
+
+/// The soonest deadline of the scopes that a throw could reach now; [`Instant::NEVER`] if none.
+pub(crate) fn deadline() -> Instant {
+    park::with_current(|task| {
+        // SAFETY: the current task's record outlives its own frames.
+        let scopes = &unsafe { task.as_ref() }.scopes;
+        let deadlines = scopes.visible(scopes.standing().level).map(|scope| scope.deadline);
+        deadlines.min().unwrap_or(Instant::NEVER)
+    })
+}
+
+/// Would the next suspension throw?
+pub(crate) fn is_requested() -> bool {
+    park::with_current(|task| {
+        // SAFETY: the current task's record outlives its own frames.
+        let scopes = &unsafe { task.as_ref() }.scopes;
+        let now = Instant::now();
+        scopes
+            .visible(scopes.standing().level)
+            .any(|scope| scope.is_cancelled() || scope.deadline <= now)
+    })
+}
+
+/// Is the current task unwinding, as far as can be known? (`true` in the cases that cannot.)
+///
+/// A throw of ours is no panic: it does not poison.
+pub(crate) fn is_panicking() -> bool {
+    thread::panicking()
+        && park::with_current(|task| {
+            // SAFETY: the current task's record outlives its own frames.
+            let scopes = &unsafe { task.as_ref() }.scopes;
+            scopes.in_flight.load(Ordering::Relaxed) == 0
+        })
+}
+
+/// Is this unwinding payload one of ours, a request to end rather than a failure?
+pub(crate) fn is_cancellation(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<Throw>() || payload.is::<Cancelled>()
+}
+
+/// Does the current task unwind, so that a neighbour that runs while it is parked cannot tell whose
+/// panic it sees?
+pub(super) fn unwinds(task: &Task) -> bool {
+    task.scopes.standing().level > 0
+}

@@ -1,0 +1,62 @@
+//! A hub's address for other OS threads: its inbox, and the means to end its sleep.
+//!
+//! Mailboxes are never freed, only used again: a waker may hold the record of a task that has ended,
+//! whose hub is gone, and must be able to look at its address all the same. What arrives too late is
+//! the record of an ended task, which whoever owns the mailbox by then drops.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::inbox::Inbox;
+use super::task::Task;
+
+/// See the module's text.
+pub(super) struct Mailbox {
+    pub(super) inbox: Inbox<Task>,
+    waker: Mutex<Option<Arc<mio::Waker>>>,
+}
+
+static FREE: Mutex<Vec<&'static Mailbox>> = Mutex::new(Vec::new());
+
+impl Mailbox {
+    /// A mailbox for a hub whose sleep this waker ends.
+    pub(super) fn open(waker: mio::Waker) -> &'static Mailbox {
+        let free = lock(&FREE).pop();
+        let mailbox = free.unwrap_or_else(|| {
+            Box::leak(Box::new(Mailbox {
+                inbox: Inbox::new(),
+                waker: Mutex::new(None),
+            }))
+        });
+        *lock(&mailbox.waker) = Some(Arc::new(waker));
+        mailbox
+    }
+
+    /// The hub is gone, all tasks that lived on it have ended.
+    pub(super) fn close(&'static self) {
+        *lock(&self.waker) = None;
+        lock(&FREE).push(self);
+    }
+
+    /// Ends the hub's sleep; the caller was told to by the inbox.
+    #[cold]
+    pub(super) fn ring(&self) {
+        let waker = lock(&self.waker).clone();
+        if let Some(waker) = waker
+            && let Err(error) = waker.wake()
+        {
+            // An eventfd write fails only if the descriptor was closed by someone else.
+            super::report::fatal(format_args!("a hub cannot be woken: {error}"));
+        }
+    }
+
+    /// Ends the hub's sleep if it sleeps.
+    pub(super) fn rouse(&self) {
+        if self.inbox.rouse() {
+            self.ring();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

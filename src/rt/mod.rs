@@ -1,0 +1,50 @@
+//! Layer 2, the kernel: tasks, time, readiness. This file is its door: upper layers use the names
+//! below, and nothing else of `rt`.
+//!
+//! `README.md` beside this file describes the protocols and the races they close.
+
+mod cancel;
+mod choice;
+mod clock;
+mod current;
+mod group;
+mod hub;
+mod idle;
+mod inbox;
+mod life;
+mod list;
+mod locals;
+mod mailbox;
+mod no_stack;
+mod offload;
+mod os_thread;
+mod park;
+mod queue;
+mod reactor;
+mod reason;
+mod report;
+mod runtime;
+mod source;
+mod spawn;
+mod task;
+mod timer;
+mod wait_queue;
+
+pub use cancel::Cancelled;
+pub(crate) use cancel::{
+    deadline, is_cancellation, is_panicking, is_requested, mask, with_deadline,
+};
+pub use clock::Instant;
+pub(crate) use group::Group;
+pub(crate) use locals::Local;
+pub use no_stack::NoStack;
+pub(crate) use offload::{Pool, detach_to, offload_to};
+pub use offload::offload;
+pub(crate) use park::{on_green_thread, park, sleep_until, spend, with_current, yield_now};
+pub use reason::Reason;
+pub(crate) use report::fatal;
+pub use runtime::{Builder, Handle, Runtime, run};
+pub(crate) use source::{Direction, Source};
+pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_scoped};
+pub(crate) use task::{Join, Task, TaskRef};
+pub(crate) use wait_queue::{Locked, WaitQueue, Waited};

@@ -1,0 +1,193 @@
+//! Work that blocks in the kernel, on an elastic pool of OS threads, while the caller is parked.
+//!
+//! A job owns all it touches. A caller that leaves (it was cancelled) leaves the job running; the
+//! result is then dropped on the pool, never written into a stack that is gone.
+
+use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::clock::Instant;
+use super::current;
+use super::park;
+use super::reason::Reason;
+use super::runtime::Shared;
+use super::wait_queue::WaitQueue;
+
+/// How long a thread of a pool waits for its next job before it ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A pool of OS threads that grows with the jobs, up to a limit, and shrinks when they are done.
+pub(crate) struct Pool {
+    name: &'static str,
+    limit: usize,
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+struct Job {
+    runtime: Option<Arc<Shared>>,
+    run: Box<dyn FnOnce() + Send>,
+}
+
+/// The pool of `offload`, for files and for what users give it.
+static GENERAL: Pool = Pool::new("sylvan-offload", 256);
+
+/// Where a job puts its result.
+struct Slot<R> {
+    result: Mutex<Option<thread::Result<R>>>,
+    done: WaitQueue,
+}
+
+impl Pool {
+    /// A pool of at most `limit` threads with this name.
+    pub(crate) const fn new(name: &'static str, limit: usize) -> Pool {
+        Pool {
+            name,
+            limit,
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                threads: 0,
+                idle: 0,
+            }),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Queues a job, and starts a thread for it if none is idle.
+    ///
+    /// If no thread can be started and none exists, the calling thread does all that is queued.
+    fn submit(&'static self, job: Job) {
+        let mut state = self.lock();
+        state.jobs.push_back(job);
+        if state.jobs.len() <= state.idle {
+            drop(state);
+            self.work.notify_one();
+            return;
+        }
+        if state.threads == self.limit {
+            return;
+        }
+        state.threads += 1;
+        drop(state);
+        let thread = thread::Builder::new().name(self.name.to_owned());
+        if thread.spawn(|| self.serve()).is_err() {
+            let mut state = self.lock();
+            state.threads -= 1;
+            let nobody = state.threads == 0;
+            let job = nobody.then(|| state.jobs.pop_front()).flatten();
+            drop(state);
+            if let Some(job) = job {
+                job.run();
+            }
+        }
+    }
+
+    /// A thread of the pool.
+    fn serve(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                job.run();
+                state = self.lock();
+                continue;
+            }
+            state.idle += 1;
+            let waited = self.work.wait_timeout(state, KEEP_ALIVE);
+            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.idle -= 1;
+            if timeout.timed_out() && state.jobs.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    fn run(self) {
+        current::with_ambient(self.runtime, self.run);
+    }
+}
+
+/// Runs `job` on an OS thread made for work that blocks, and suspends until it is done.
+///
+/// Other green threads run meanwhile. From a plain OS thread `job` runs in place. What `job` spawns goes
+/// to the caller's runtime. If the caller is cancelled it leaves at once; `job` runs to its end, and its
+/// result is dropped.
+///
+/// # Panics
+///
+/// If `job` panics, with its payload.
+///
+/// ```
+/// let sum = sylvan::run(|| sylvan::offload(|| (1..=100).sum::<u32>()));
+/// assert_eq!(sum, 5050);
+/// ```
+pub fn offload<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) -> R {
+    offload_to(&GENERAL, Reason::Offload, job)
+}
+
+/// As [`offload`], on a pool of one's own.
+pub(crate) fn offload_to<R: Send + 'static>(
+    pool: &'static Pool,
+    reason: Reason,
+    job: impl FnOnce() -> R + Send + 'static,
+) -> R {
+    if !park::on_green_thread() {
+        return job();
+    }
+    let slot = Arc::new(Slot {
+        result: Mutex::new(None),
+        done: WaitQueue::new(),
+    });
+    let theirs = slot.clone();
+    detach_to(pool, move || {
+        let result = panic::catch_unwind(AssertUnwindSafe(job));
+        theirs.put(result);
+    });
+    loop {
+        if let Some(result) = slot.take() {
+            return result.unwrap_or_else(|payload| panic::resume_unwind(payload));
+        }
+        slot.done
+            .wait(reason, Instant::NEVER, || slot.lock().is_some());
+    }
+}
+
+/// Runs `job` on a pool; nobody waits for it.
+pub(crate) fn detach_to(pool: &'static Pool, job: impl FnOnce() + Send + 'static) {
+    pool.submit(Job {
+        runtime: current::runtime_if_any(),
+        run: Box::new(job),
+    });
+}
+
+impl<R> Slot<R> {
+    fn put(&self, result: thread::Result<R>) {
+        *self.lock() = Some(result);
+        self.done.wake_all();
+    }
+
+    fn take(&self) -> Option<thread::Result<R>> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<thread::Result<R>>> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

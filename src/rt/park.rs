@@ -1,0 +1,66 @@
+//! The one way to suspend.
+//!
+//! Every wait is a loop around [`park`]: look at the condition, park, look again. A park may return
+//! for no reason; it returns soon after a wake-up that came at any time since the caller's record was
+//! published, and at the deadline. It is here that a task which was cancelled unwinds, *before* it
+//! suspends and never after: what a wake-up has brought is looked at first, so nothing that was handed
+//! to the task is lost with it.
+
+use std::ptr::NonNull;
+use std::thread;
+
+use super::clock::Instant;
+use super::current;
+use super::os_thread;
+use super::reason::Reason;
+use super::task::Task;
+
+/// Suspends the calling green thread, or blocks the calling plain OS thread, until woken or
+/// `deadline`. Throws if the task is to end.
+#[inline]
+pub(crate) fn park(reason: Reason, deadline: Instant) {
+    match current::hub() {
+        Some(hub) => hub.park(reason, deadline),
+        None => os_thread::park(reason, deadline),
+    }
+}
+
+/// Lets all others that can run go first.
+#[inline]
+pub(crate) fn yield_now() {
+    match current::hub() {
+        Some(hub) => hub.yield_now(),
+        None => thread::yield_now(),
+    }
+}
+
+/// Accounts for one operation that std documents as blocking and that did not have to wait. A task
+/// that does many in a row yields.
+#[inline]
+pub(crate) fn spend() {
+    if let Some(hub) = current::hub() {
+        hub.spend();
+    }
+}
+
+/// The record of the calling thread, green or not; valid while its frames are.
+#[inline]
+pub(crate) fn with_current<R>(f: impl FnOnce(NonNull<Task>) -> R) -> R {
+    match current::hub() {
+        Some(hub) => f(hub.current_task()),
+        None => f(os_thread::record()),
+    }
+}
+
+/// Does a green thread call?
+pub(crate) fn on_green_thread() -> bool {
+    current::hub_of_task().is_some()
+}
+
+/// Sleeps until `deadline`.
+pub(crate) fn sleep_until(deadline: Instant) {
+    spend();
+    while Instant::now() < deadline {
+        park(Reason::Sleep, deadline);
+    }
+}

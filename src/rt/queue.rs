@@ -1,0 +1,104 @@
+//! A hub's run queue: a ring for the tasks that live here, a deque for those that may still go
+//! elsewhere.
+//!
+//! With one hub all stand in the ring, in one FIFO: the order is deterministic, and a spawn costs no
+//! atomic. With several, tasks that have not started stand in a deque that other hubs may steal from
+//! (crossbeam-deque's implementation of D. Chase and Y. Lev, "Dynamic circular work-stealing deque",
+//! 2005); the two take turns.
+
+use std::cell::{Cell, UnsafeCell};
+use std::collections::VecDeque;
+use std::ptr::NonNull;
+
+use crossbeam_deque::{Stealer, Worker};
+
+use super::task::Task;
+
+/// A task that may be run, with the run machinery's count of it.
+#[derive(Clone, Copy)]
+pub(super) struct Runnable(pub(super) NonNull<Task>);
+
+// SAFETY: an unstarted task may start on any OS thread: its closure is `Send`. (Started ones stay in
+// their hub's ring.)
+unsafe impl Send for Runnable {}
+
+/// See the module's text. Only its own hub's OS thread touches it.
+pub(super) struct RunQueue {
+    ring: UnsafeCell<VecDeque<NonNull<Task>>>,
+    deque: Option<Worker<Runnable>>,
+    turn: Cell<bool>,
+}
+
+impl RunQueue {
+    /// `shared`: other hubs may steal unstarted tasks.
+    pub(super) fn new(shared: bool) -> RunQueue {
+        RunQueue {
+            ring: UnsafeCell::new(VecDeque::new()),
+            deque: shared.then(Worker::new_fifo),
+            turn: Cell::new(false),
+        }
+    }
+
+    pub(super) fn stealer(&self) -> Option<Stealer<Runnable>> {
+        self.deque.as_ref().map(Worker::stealer)
+    }
+
+    /// The deque that a thief moves its booty into.
+    pub(super) fn deque(&self) -> Option<&Worker<Runnable>> {
+        self.deque.as_ref()
+    }
+
+    /// Queues a task that lives on this hub.
+    #[inline]
+    pub(super) fn push(&self, task: NonNull<Task>) {
+        // SAFETY: one thread, and no reference into the ring outlives a method of this type.
+        unsafe { &mut *self.ring.get() }.push_back(task);
+    }
+
+    /// Queues an unstarted task. Returns whether another hub could take it.
+    #[inline]
+    pub(super) fn push_unstarted(&self, task: NonNull<Task>) -> bool {
+        match &self.deque {
+            Some(deque) => {
+                deque.push(Runnable(task));
+                true
+            }
+            None => {
+                self.push(task);
+                false
+            }
+        }
+    }
+
+    /// The next task to run.
+    #[inline]
+    pub(super) fn pop(&self) -> Option<NonNull<Task>> {
+        let Some(deque) = &self.deque else {
+            return self.pop_ring();
+        };
+        let turn = self.turn.get();
+        self.turn.set(!turn);
+        if turn {
+            self.pop_ring()
+                .or_else(|| deque.pop().map(|runnable| runnable.0))
+        } else {
+            deque
+                .pop()
+                .map(|runnable| runnable.0)
+                .or_else(|| self.pop_ring())
+        }
+    }
+
+    /// Is there nothing to run?
+    pub(super) fn is_empty(&self) -> bool {
+        // SAFETY: as in `push`.
+        let ring = unsafe { &*self.ring.get() };
+        ring.is_empty() && self.deque.as_ref().is_none_or(Worker::is_empty)
+    }
+
+    #[inline]
+    fn pop_ring(&self) -> Option<NonNull<Task>> {
+        // SAFETY: as in `push`.
+        unsafe { &mut *self.ring.get() }.pop_front()
+    }
+}

@@ -1,0 +1,111 @@
+//! What the kernel has to say to people: through `log`, and to stderr when no logger is set.
+
+use std::any::Any;
+use std::fmt::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe};
+use std::{process, thread};
+
+use super::cancel;
+use super::current;
+use super::task::Task;
+use crate::sys::fault::Stderr;
+
+/// Tells of something that must not be lost.
+///
+/// A logger is user code: from a hub's own stack, where it may not run, a helper thread calls it.
+pub(crate) fn error(message: fmt::Arguments<'_>) {
+    if log::max_level() == log::LevelFilter::Off {
+        let _ = writeln!(Stderr, "sylvan: {message}");
+        return;
+    }
+    let on_hub = current::hub().is_some_and(|hub| !hub.is_running_task());
+    if !on_hub {
+        log::error!(target: "sylvan", "{message}");
+        return;
+    }
+    let text = message.to_string();
+    let copy = text.clone();
+    let helper = thread::Builder::new().name("sylvan-report".into());
+    if helper
+        .spawn(move || log::error!(target: "sylvan", "{text}"))
+        .is_err()
+    {
+        let _ = writeln!(Stderr, "sylvan: {copy}");
+    }
+}
+
+/// Tells of a broken invariant of our own and ends the process.
+#[cold]
+pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
+    let _ = writeln!(Stderr, "sylvan: fatal: {message}");
+    process::abort()
+}
+
+/// Tells of a panic that nobody can receive any more. A cancellation is no failure.
+pub(super) fn lost_panic(task: &Task, payload: &(dyn Any + Send)) {
+    if let Some(group) = &task.group
+        && group.watches_failures()
+    {
+        if !cancel::is_cancellation(payload) {
+            group.note_failure();
+        }
+        return;
+    }
+    if cancel::is_cancellation(payload) {
+        return;
+    }
+    error(format_args!(
+        "green thread '{}' (spawned at {}) failed, and nobody waits for it: {}",
+        task.display_name(),
+        task.identity.spawned_at,
+        Message(payload),
+    ));
+}
+
+/// Runs destructors of the user's that may panic with nobody to catch it.
+pub(super) fn catch_panic(task: &Task, doing: &str, f: impl FnOnce()) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
+        error(format_args!(
+            "green thread '{}' (spawned at {}) panicked while {doing}: {}",
+            task.display_name(),
+            task.identity.spawned_at,
+            Message(payload.as_ref()),
+        ));
+    }
+}
+
+/// A panic's payload in words.
+pub(crate) struct Message<'payload>(pub(crate) &'payload (dyn Any + Send));
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.0.downcast_ref::<&str>() {
+            f.write_str(text)
+        } else if let Some(text) = self.0.downcast_ref::<String>() {
+            f.write_str(text)
+        } else if let Some(no_stack) = self.0.downcast_ref::<super::no_stack::NoStack>() {
+            no_stack.fmt(f)
+        } else {
+            f.write_str("(a payload that is not a string)")
+        }
+    }
+}
+
+/// Reports the overflow of the running task's stack; inside a signal handler.
+pub(super) fn overflow(stack_size: usize, out: &mut Stderr) {
+    let Some(hub) = current::hub_of_task() else {
+        let _ = writeln!(
+            out,
+            "\na green thread's guard page was hit from outside ({stack_size} bytes of stack)"
+        );
+        return;
+    };
+    // SAFETY: the running task's record is alive.
+    let task = unsafe { hub.current_task().as_ref() };
+    let _ = writeln!(
+        out,
+        "\ngreen thread '{}' has overflowed its stack ({stack_size} bytes)\nit was spawned at {}",
+        task.display_name(),
+        task.identity.spawned_at,
+    );
+}

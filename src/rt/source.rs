@@ -1,0 +1,273 @@
+//! The readiness of one open file description, and the kernel's half of the one `WouldBlock` loop.
+//!
+//! An operation is tried first. Only if it would block is the descriptor registered, once, with the
+//! hub of the task that met it, and the task waits in line at its side of the source, reading or
+//! writing. Each side has a readiness word with a tick that counts the kernel's reports: an operation
+//! that would have blocked clears "ready" only if the tick is still the one read before the call, so
+//! a report that came between is never lost.
+//!
+//! A report wakes the first in line. Whoever leaves a side that is still ready wakes the next, whether
+//! it leaves with success, by time-out or because it was cancelled.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::clock::Instant;
+use super::current;
+use super::hub::Hub;
+use super::os_thread;
+use super::park;
+use super::reactor::{Reactor, Registration};
+use super::reason::Reason;
+use super::wait_queue::{WaitQueue, Waited};
+use crate::sys::poll;
+pub(crate) use crate::sys::poll::Direction;
+
+/// See the module's text. Clones of a descriptor share one.
+pub(crate) struct Source {
+    registration: Mutex<Option<Registration>>,
+    read: Side,
+    write: Side,
+}
+
+struct Side {
+    /// [`READY`] and [`NO_HINT`], and the tick above them.
+    readiness: AtomicU32,
+    waiters: WaitQueue,
+}
+
+/// An operation may succeed: try it.
+const READY: u32 = 1;
+/// A short transfer says nothing: the end of the stream, an error or urgent data was reported.
+const NO_HINT: u32 = 1 << 1;
+const TICK: u32 = 1 << 2;
+
+/// What one event of the kernel says.
+#[derive(Clone, Copy)]
+pub(super) struct Readiness {
+    read: bool,
+    write: bool,
+    no_hint: bool,
+}
+
+impl Readiness {
+    pub(super) fn of(event: &mio::event::Event) -> Readiness {
+        let failed = event.is_error();
+        Readiness {
+            read: event.is_readable() || event.is_read_closed() || event.is_priority() || failed,
+            write: event.is_writable() || event.is_write_closed() || failed,
+            no_hint: event.is_read_closed()
+                || event.is_write_closed()
+                || event.is_priority()
+                || failed,
+        }
+    }
+}
+
+impl Source {
+    /// The source of a description of which nothing is known yet.
+    pub(crate) fn new() -> Source {
+        Source {
+            registration: Mutex::new(None),
+            read: Side::new(),
+            write: Side::new(),
+        }
+    }
+
+    /// Does `attempt` until it does not fail with `WouldBlock`, suspending in between until the
+    /// description is ready in that direction. After `timeout` it fails as std's sockets do, with the
+    /// kind `WouldBlock`.
+    ///
+    /// `attempt` must not block. It returns its value and whether the side is now known to be drained.
+    pub(crate) fn perform<R>(
+        self: &Arc<Self>,
+        fd: RawFd,
+        direction: Direction,
+        reason: Reason,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut() -> io::Result<(R, bool)>,
+    ) -> io::Result<R> {
+        let Some(hub) = current::hub_of_task() else {
+            return perform_blocking(fd, direction, timeout, attempt);
+        };
+        park::spend();
+        let side = self.side(direction);
+        let mut deadline = None;
+        loop {
+            let seen = side.readiness.load(Ordering::Acquire);
+            if seen & READY != 0 {
+                match attempt() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => side.clear(seen),
+                    Ok((value, drained)) => {
+                        if drained && seen & NO_HINT == 0 {
+                            side.clear(seen);
+                        }
+                        side.wake_next();
+                        return Ok(value);
+                    }
+                    Err(error) => {
+                        side.wake_next();
+                        return Err(error);
+                    }
+                }
+            }
+            let deadline = *deadline.get_or_insert_with(|| deadline_of(timeout));
+            self.register(fd, hub)?;
+            if side.wait(reason, deadline) == Waited::TimedOut {
+                return Err(io::Error::from_raw_os_error(poll::WOULD_BLOCK));
+            }
+        }
+    }
+
+    /// This descriptor of the description is about to be closed or given away. Those who wait on
+    /// other clones register anew.
+    pub(crate) fn forget_fd(&self, fd: RawFd) {
+        let ended = {
+            let mut registration = self.registration();
+            match &*registration {
+                Some(current) if current.fd == fd => registration.take(),
+                _ => None,
+            }
+        };
+        if let Some(registration) = ended {
+            registration.end();
+            self.start_over();
+        }
+    }
+
+    /// Its hub has ended.
+    pub(super) fn forget_hub(&self, reactor: &Reactor) {
+        let mut registration = self.registration();
+        let is_its = |current: &Registration| std::ptr::eq(&*current.reactor, reactor);
+        if registration.as_ref().is_some_and(is_its) {
+            *registration = None;
+            drop(registration);
+            self.start_over();
+        }
+    }
+
+    /// The kernel reported something.
+    pub(super) fn notice(&self, readiness: Readiness) {
+        if readiness.read {
+            self.read.report(readiness.no_hint);
+        }
+        if readiness.write {
+            self.write.report(readiness.no_hint);
+        }
+    }
+
+    /// Nothing is known any more: all try again.
+    fn start_over(&self) {
+        for side in [&self.read, &self.write] {
+            side.set(READY);
+            side.waiters.wake_all();
+        }
+    }
+
+    fn register(self: &Arc<Self>, fd: RawFd, hub: &Hub) -> io::Result<()> {
+        let mut registration = self.registration();
+        if registration.is_none() {
+            *registration = Some(hub.reactor().register(self, fd)?);
+        }
+        Ok(())
+    }
+
+    fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        }
+    }
+
+    fn registration(&self) -> MutexGuard<'_, Option<Registration>> {
+        self.registration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Side {
+    fn new() -> Side {
+        Side {
+            readiness: AtomicU32::new(READY),
+            waiters: WaitQueue::new(),
+        }
+    }
+
+    fn report(&self, no_hint: bool) {
+        self.set(if no_hint { READY | NO_HINT } else { READY });
+        self.waiters.wake_one();
+    }
+
+    /// Sets flags and counts the tick.
+    fn set(&self, flags: u32) {
+        let change = |word: u32| Some((word | flags).wrapping_add(TICK));
+        let _always_changed =
+            self.readiness
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+    }
+
+    /// The side was found not to be ready, as of `seen`; a report since then stands.
+    fn clear(&self, seen: u32) {
+        let _ = self.readiness.compare_exchange(
+            seen,
+            seen & !READY,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+
+    fn is_ready(&self) -> bool {
+        self.readiness.load(Ordering::Acquire) & READY != 0
+    }
+
+    /// Waits until a report makes this one try again.
+    fn wait(&self, reason: Reason, deadline: Instant) -> Waited {
+        let pass_on = |_| self.wake_next();
+        let waited = self
+            .waiters
+            .wait_or_pass(reason, deadline, || self.is_ready(), pass_on);
+        if waited == Waited::TimedOut {
+            self.wake_next();
+        }
+        waited
+    }
+
+    /// Leaves the side to the next in line, if it is still ready.
+    #[inline]
+    fn wake_next(&self) {
+        if !self.waiters.is_empty() && self.is_ready() {
+            self.waiters.wake_one();
+        }
+    }
+}
+
+/// The same on a plain OS thread, which waits for its own descriptor by `poll(2)`.
+fn perform_blocking<R>(
+    fd: RawFd,
+    direction: Direction,
+    timeout: Option<Duration>,
+    mut attempt: impl FnMut() -> io::Result<(R, bool)>,
+) -> io::Result<R> {
+    let mut deadline = None;
+    loop {
+        let error = match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => error,
+            result => return result.map(|(value, _)| value),
+        };
+        let deadline = *deadline.get_or_insert_with(|| deadline_of(timeout));
+        let until = deadline.min(os_thread::checkpoint());
+        if deadline != Instant::NEVER && Instant::now() >= deadline {
+            return Err(error);
+        }
+        let left = (until != Instant::NEVER).then(|| until.duration_since(Instant::now()));
+        poll::wait(fd, direction, left)?;
+    }
+}
+
+fn deadline_of(timeout: Option<Duration>) -> Instant {
+    timeout.map_or(Instant::NEVER, Instant::after)
+}

@@ -1,0 +1,123 @@
+//! The ways a task begins.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::cancel;
+use super::clock::Instant;
+use super::current;
+use super::group::Group;
+use super::runtime::{Handle, Shared};
+use super::task::{self, Join, Options};
+
+/// What a spawn asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) name: Option<String>,
+    pub(crate) stack_size: Option<usize>,
+}
+
+/// Spawns a task into the caller's runtime.
+pub(crate) fn spawn<F, T>(request: Request, spawned_at: &'static Location<'static>, f: F) -> Join<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let runtime = current::runtime();
+    let options = options(&runtime, request, spawned_at, Group::to_inherit());
+    // SAFETY: nothing is borrowed; the closure may start on any OS thread.
+    unsafe { spawn_unchecked(&runtime, options, f, false) }
+}
+
+/// Spawns a task into the runtime of a handle.
+pub(crate) fn spawn_into<F, T>(
+    handle: &Handle,
+    request: Request,
+    spawned_at: &'static Location<'static>,
+    f: F,
+) -> Join<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let runtime = handle.shared();
+    let options = options(runtime, request, spawned_at, None);
+    // SAFETY: nothing is borrowed; the closure may start on any OS thread.
+    unsafe { spawn_unchecked(runtime, options, f, false) }
+}
+
+/// Spawns a task that stays on the caller's hub.
+///
+/// # Panics
+///
+/// On a plain OS thread.
+#[track_caller]
+pub(crate) fn spawn_local<F, T>(
+    request: Request,
+    spawned_at: &'static Location<'static>,
+    f: F,
+) -> Join<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    assert!(
+        current::hub_of_task().is_some(),
+        "spawn_local needs a hub: call it from a green thread"
+    );
+    let runtime = current::runtime();
+    let options = options(&runtime, request, spawned_at, Group::to_inherit());
+    // SAFETY: nothing is borrowed; the closure starts, runs and ends on this OS thread.
+    unsafe { spawn_unchecked(&runtime, options, f, true) }
+}
+
+/// Spawns a task into a scope; it inherits the deadlines of the caller.
+///
+/// # Safety
+///
+/// The caller waits for the scope's group before anything that `f` or its result borrows ends.
+pub(crate) unsafe fn spawn_scoped<F, T>(
+    scope: &Arc<Group>,
+    request: Request,
+    spawned_at: &'static Location<'static>,
+    f: F,
+) -> Join<T>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let runtime = current::runtime();
+    let mut options = options(&runtime, request, spawned_at, Some(scope.clone()));
+    options.deadline = cancel::deadline();
+    // SAFETY: by the caller's promise; the closure may start on any OS thread.
+    unsafe { spawn_unchecked(&runtime, options, f, false) }
+}
+
+fn options(
+    runtime: &Shared,
+    request: Request,
+    spawned_at: &'static Location<'static>,
+    group: Option<Arc<Group>>,
+) -> Options {
+    Options {
+        name: request.name,
+        stack_size: request.stack_size.unwrap_or_else(|| runtime.stack_size()),
+        spawned_at,
+        deadline: Instant::NEVER,
+        group,
+    }
+}
+
+/// # Safety
+///
+/// What `F` and `T` borrow outlives the task, and if it does not `stay` both may be sent.
+unsafe fn spawn_unchecked<F, T>(runtime: &Shared, options: Options, f: F, stays: bool) -> Join<T>
+where
+    F: FnOnce() -> T,
+{
+    // SAFETY: by the caller's promise.
+    let (pointer, join) = unsafe { task::create(options, f) };
+    // SAFETY: a new task's count.
+    unsafe { runtime.spawn(pointer, stays) };
+    join
+}

@@ -1,0 +1,262 @@
+//! The one wait queue: a FIFO of tasks whose nodes lie on the waiting stacks.
+//!
+//! Everything that waits for something other than time alone waits here: joins, the sides of a
+//! source, locks, channels. No wait allocates. Time-outs and cancellation are handled here and nowhere
+//! else: a waiter that leaves unsignalled unlinks itself; one that was signalled and leaves all the
+//! same (a cancel threw out of its park) passes the signal on.
+//!
+//! The race that matters is between a waker and the end of the waiter's frame: the waiter may return
+//! as soon as its node's signal is stored. So a waker makes sure of the task's record first, stores the
+//! signal, and touches the node no more. `README.md`, section "Wake-up", has the whole argument.
+
+use std::cell::Cell;
+use std::mem;
+use std::ptr::{self, NonNull};
+
+use super::clock::Instant;
+use super::park::{self, park};
+use super::reason::Reason;
+use super::task::{Task, Woken};
+use crate::sys::atomic::{AtomicUsize, Mutex, Ordering};
+
+/// See the module's text.
+pub(crate) struct WaitQueue {
+    list: Mutex<List>,
+    /// How many wait; a hint that is exact for whoever holds the lock.
+    length: AtomicUsize,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waited {
+    /// There was no need to wait.
+    Ready,
+    /// A waker chose this waiter, and gave it this token.
+    Signalled(usize),
+    /// The deadline passed first.
+    TimedOut,
+}
+
+struct List {
+    first: *const Node,
+    last: *const Node,
+}
+
+// SAFETY: the pointers are only followed under the queue's lock, to nodes that unlink themselves
+// under the same lock before their frames end.
+unsafe impl Send for List {}
+
+struct Node {
+    task: NonNull<Task>,
+    /// 0 while waiting, then the token plus one.
+    signal: AtomicUsize,
+    /// Only touched under the queue's lock.
+    next: Cell<*const Node>,
+    previous: Cell<*const Node>,
+}
+
+impl WaitQueue {
+    /// An empty queue.
+    pub(crate) const fn new() -> WaitQueue {
+        WaitQueue {
+            list: Mutex::new(List {
+                first: ptr::null(),
+                last: ptr::null(),
+            }),
+            length: AtomicUsize::new(0),
+        }
+    }
+
+    /// Waits in line until signalled, or `deadline`, unless `ready` (asked once, under the queue's
+    /// lock) says that there is no need. A signal that is not taken, because a cancel threw out of the
+    /// wait, goes to the next in line.
+    #[inline]
+    pub(crate) fn wait(
+        &self,
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce() -> bool,
+    ) -> Waited {
+        self.wait_or_pass(reason, deadline, ready, |_| {
+            self.wake_one();
+        })
+    }
+
+    /// As [`wait`](Self::wait); a signal that is not taken is given to `pass_on` with its token.
+    pub(crate) fn wait_or_pass(
+        &self,
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce() -> bool,
+        pass_on: impl FnOnce(usize),
+    ) -> Waited {
+        park::with_current(|task| {
+            let node = Node {
+                task,
+                signal: AtomicUsize::new(0),
+                next: Cell::new(ptr::null()),
+                previous: Cell::new(ptr::null()),
+            };
+            {
+                let mut queue = self.lock();
+                if ready() {
+                    return Waited::Ready;
+                }
+                queue.link(&node);
+            }
+            let place = Place {
+                queue: self,
+                node: &node,
+                pass_on: Some(pass_on),
+            };
+            loop {
+                if let Some(token) = node.token() {
+                    mem::forget(place);
+                    return Waited::Signalled(token);
+                }
+                if deadline != Instant::NEVER && Instant::now() >= deadline {
+                    return place.give_up();
+                }
+                park(reason, deadline);
+            }
+        })
+    }
+
+    /// Wakes the first in line, if there is one.
+    #[inline]
+    pub(crate) fn wake_one(&self) -> bool {
+        let woken = self.lock().signal_first(0);
+        woken.is_some_and(|woken| {
+            woken.wake();
+            true
+        })
+    }
+
+    /// Wakes all that wait now.
+    pub(crate) fn wake_all(&self) {
+        let mut left = self.lock().len();
+        // Those who come while we wake are not meant; they saw what happened under the lock.
+        while left > 0 && self.wake_one() {
+            left -= 1;
+        }
+    }
+
+    /// Does nobody wait that this caller can know of? Without the lock, so only those count who
+    /// came before something the caller has synchronised with, such as its own signal.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length.load(Ordering::Relaxed) == 0
+    }
+
+    /// Locks the queue, to change what waiters wait for and choose who is woken in one step.
+    #[inline]
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked {
+            length: &self.length,
+            list: self.list.lock().unwrap_or_else(|poison| poison.into_inner()),
+        }
+    }
+}
+
+/// A locked queue. Nothing may park, and no user code may run, while it exists.
+pub(crate) struct Locked<'queue> {
+    length: &'queue AtomicUsize,
+    list: std::sync::MutexGuard<'queue, List>,
+}
+
+impl Locked<'_> {
+    /// Signals the first in line with a token; the caller wakes it after unlocking.
+    #[inline]
+    pub(crate) fn signal_first(&mut self, token: usize) -> Option<Woken> {
+        // SAFETY: linked nodes are valid while the lock is held.
+        let node = unsafe { self.list.first.as_ref() }?;
+        self.unlink(node);
+        let woken = Woken::new(node.task);
+        // The waiter may be gone after this store.
+        node.signal.store(token + 1, Ordering::Release);
+        Some(woken)
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.length.load(Ordering::Relaxed)
+    }
+
+    fn link(&mut self, node: &Node) {
+        node.previous.set(self.list.last);
+        // SAFETY: linked nodes are valid while the lock is held.
+        match unsafe { self.list.last.as_ref() } {
+            Some(last) => last.next.set(node),
+            None => self.list.first = node,
+        }
+        self.list.last = node;
+        self.count(1);
+    }
+
+    fn unlink(&mut self, node: &Node) {
+        let (next, previous) = (node.next.get(), node.previous.get());
+        // SAFETY: linked nodes and their neighbours are valid while the lock is held.
+        unsafe {
+            match previous.as_ref() {
+                Some(previous) => previous.next.set(next),
+                None => self.list.first = next,
+            }
+            match next.as_ref() {
+                Some(next) => next.previous.set(previous),
+                None => self.list.last = previous,
+            }
+        }
+        self.count(-1);
+    }
+
+    /// Only the lock's holder writes the length.
+    fn count(&self, change: isize) {
+        let length = self.length.load(Ordering::Relaxed);
+        self.length
+            .store(length.wrapping_add_signed(change), Ordering::Relaxed);
+    }
+}
+
+impl Node {
+    #[inline]
+    fn token(&self) -> Option<usize> {
+        self.signal.load(Ordering::Acquire).checked_sub(1)
+    }
+}
+
+/// A waiter's place in line; dropping it leaves the line, in whatever way the wait ended.
+struct Place<'wait, P: FnOnce(usize)> {
+    queue: &'wait WaitQueue,
+    node: &'wait Node,
+    pass_on: Option<P>,
+}
+
+impl<P: FnOnce(usize)> Place<'_, P> {
+    /// The deadline has passed: leaves, unless a signal came first.
+    fn give_up(self) -> Waited {
+        let waited = self.leave();
+        mem::forget(self);
+        waited
+    }
+
+    fn leave(&self) -> Waited {
+        let mut queue = self.queue.lock();
+        match self.node.token() {
+            Some(token) => Waited::Signalled(token),
+            None => {
+                queue.unlink(self.node);
+                Waited::TimedOut
+            }
+        }
+    }
+}
+
+impl<P: FnOnce(usize)> Drop for Place<'_, P> {
+    fn drop(&mut self) {
+        if let Waited::Signalled(token) = self.leave()
+            && let Some(pass_on) = self.pass_on.take()
+        {
+            pass_on(token);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Layer 1, the machine: the CPU and the few calls of the operating system that std lacks.
+//!
+//! Nothing here knows what a task is.
+
+pub(crate) mod atomic;
+pub(crate) mod clock;
+pub(crate) mod context;
+pub(crate) mod fault;
+pub(crate) mod fork;
+pub(crate) mod poll;
+pub(crate) mod stack;

@@ -1,0 +1,82 @@
+//! `std::thread` with green threads.
+//!
+//! Everything here works from a green thread, where it suspends only that, and from a plain OS thread,
+//! which it blocks as std would.
+
+mod builder;
+mod handle;
+mod local;
+mod scoped;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+pub use builder::{Builder, spawn, spawn_local};
+pub use handle::{JoinHandle, LocalJoinHandle, Thread, ThreadId, current};
+pub use local::{AccessError, LocalKey};
+pub use scoped::{Scope, ScopedJoinHandle, scope};
+pub use std::thread::Result;
+
+use crate::rt::{self, Instant, Reason};
+
+/// Lets all others that can run on this hub go first.
+pub fn yield_now() {
+    rt::yield_now();
+}
+
+/// Suspends for at least `duration`.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// sylvan::run(|| {
+///     let start = Instant::now();
+///     sylvan::thread::sleep(Duration::from_millis(2));
+///     assert!(start.elapsed() >= Duration::from_millis(2));
+/// });
+/// ```
+pub fn sleep(duration: Duration) {
+    rt::sleep_until(Instant::after(duration));
+}
+
+/// Suspends until [`Thread::unpark`] was called on the current thread's handle, now or before.
+///
+/// # Differences from std
+///
+/// It never returns for no reason, which std's is allowed to.
+pub fn park() {
+    park_until(Instant::NEVER);
+}
+
+/// As [`park`], for at most `duration`.
+pub fn park_timeout(duration: Duration) {
+    park_until(Instant::after(duration));
+}
+
+fn park_until(deadline: Instant) {
+    let taken = || rt::with_current(|task| handle::take_permit(task));
+    while !taken() && (deadline == Instant::NEVER || Instant::now() < deadline) {
+        rt::park(Reason::Park, deadline);
+    }
+}
+
+/// Is the current thread unwinding because of a panic?
+///
+/// # Differences from std
+///
+/// It is asked for the green thread. While another green thread of the same hub is suspended in the
+/// middle of its own unwinding this cannot always be known; then the answer is `true`. Unwinding by
+/// cancellation is no panic.
+pub fn panicking() -> bool {
+    rt::is_panicking()
+}
+
+/// The number of OS threads that can usefully run at once, as std says.
+///
+/// # Errors
+///
+/// As [`std::thread::available_parallelism`].
+pub fn available_parallelism() -> io::Result<NonZeroUsize> {
+    std::thread::available_parallelism()
+}

@@ -1,0 +1,146 @@
+//! Green threads that borrow from the frame that spawned them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::sync::Arc;
+use std::thread::Result;
+
+use super::handle::{JoinHandle, Thread};
+use crate::rt::{self, Group, Reason, Request};
+
+/// Where scoped threads are spawned; see [`scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    group: Arc<Group>,
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// The handle of a scoped thread.
+pub struct ScopedJoinHandle<'scope, T> {
+    handle: JoinHandle<T>,
+    scope: PhantomData<&'scope ()>,
+}
+
+/// Runs `f`, which may spawn green threads that borrow from outside of it, and waits for all of them.
+///
+/// # Differences from std
+///
+/// It suspends the green thread. The threads inherit the deadlines of the time-outs around. If `f` is
+/// unwound by a cancellation or time-out, they are cancelled, then waited for, then the unwinding goes
+/// on: `timeout(1 s, || scope(|s| s.spawn(|| sleep(1 h))))` takes one second.
+///
+/// # Panics
+///
+/// If `f` panics, or a thread that nobody joined has.
+///
+/// ```
+/// use sylvan::thread;
+///
+/// let mut numbers = vec![1, 2, 3];
+/// sylvan::run(|| {
+///     thread::scope(|scope| {
+///         for number in &mut numbers {
+///             scope.spawn(move || *number *= 10);
+///         }
+///     });
+/// });
+/// assert_eq!(numbers, [10, 20, 30]);
+/// ```
+#[track_caller]
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let scope = Scope {
+        group: Group::of_scope(),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    let cancelled = match &result {
+        Err(payload) if rt::is_cancellation(payload.as_ref()) => Ok(()),
+        // A cancellation of this wait, too, must reach the threads.
+        _ => panic::catch_unwind(AssertUnwindSafe(|| scope.group.wait(Reason::Scope))),
+    };
+    if scope.group.len() > 0 {
+        scope.group.cancel();
+        scope.group.wait_masked(Reason::Scope);
+    }
+    match (result, cancelled) {
+        (Err(payload), _) | (Ok(_), Err(payload)) => panic::resume_unwind(payload),
+        (Ok(_), Ok(())) if scope.group.has_failed() => panic!("a scoped thread panicked"),
+        (Ok(value), Ok(())) => value,
+    }
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Spawns a thread into the scope. Never suspends.
+    #[track_caller]
+    pub fn spawn<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.spawn_with(Request::default(), Location::caller(), f)
+    }
+
+    pub(super) fn spawn_with<F, T>(
+        &'scope self,
+        request: Request,
+        spawned_at: &'static Location<'static>,
+        f: F,
+    ) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        // SAFETY: `scope` returns or unwinds only after the last thread of the group has ended, and
+        // whatever `'scope` can name lives longer than that.
+        let join = unsafe { rt::spawn_scoped(&self.group, request, spawned_at, f) };
+        ScopedJoinHandle {
+            handle: JoinHandle::new(join),
+            scope: PhantomData,
+        }
+    }
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    /// As [`JoinHandle::thread`].
+    #[must_use]
+    pub fn thread(&self) -> &Thread {
+        self.handle.thread()
+    }
+
+    /// As [`JoinHandle::join`].
+    ///
+    /// # Errors
+    ///
+    /// As [`JoinHandle::join`].
+    pub fn join(self) -> Result<T> {
+        self.handle.join()
+    }
+
+    /// As [`JoinHandle::is_finished`].
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// As [`JoinHandle::cancel`].
+    pub fn cancel(&self) {
+        self.handle.cancel();
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedJoinHandle").finish_non_exhaustive()
+    }
+}
