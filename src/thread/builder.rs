@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use super::handle::{JoinHandle, LocalJoinHandle};
 use super::scoped::{Scope, ScopedJoinHandle};
-use crate::rt::{self, Request};
+use crate::rt::{self, Handle, Request, Runtime};
 
 /// Spawns a green thread.
 ///
@@ -191,5 +191,43 @@ impl Builder {
             "thread name may not contain interior null bytes"
         );
         self.request
+    }
+}
+
+impl Handle {
+    /// Spawns a green thread into this runtime, from any thread; see [`spawn`].
+    ///
+    /// On a runtime with one hub it runs when somebody is in [`Runtime::run`].
+    ///
+    /// ```
+    /// use sylvan::runtime::Runtime;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::new()?;
+    /// let task = runtime.handle().spawn(|| 6 * 7);
+    /// assert_eq!(runtime.run(|| task.join().unwrap()), 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let spawned_at = Location::caller();
+        JoinHandle::new(rt::spawn_into(self, Request::default(), spawned_at, f))
+    }
+}
+
+impl Runtime {
+    /// As [`Handle::spawn`].
+    #[track_caller]
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.handle().spawn(f)
     }
 }

@@ -1,0 +1,122 @@
+//! Connections for ureq over sylvan's TCP streams.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::{fmt, io};
+
+use ureq::Error;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+};
+
+use crate::net::TcpStream;
+use crate::time::{Duration, Instant};
+
+/// Opens a TCP connection, unless a connector before it has made one.
+#[derive(Debug)]
+pub(super) struct GreenConnector;
+
+impl<In: Transport> Connector<In> for GreenConnector {
+    type Out = Either<In, GreenTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if chained.is_some() {
+            return Ok(chained.map(Either::A));
+        }
+        let stream = connect(&details.addrs, details.timeout)?;
+        if details.config.no_delay() {
+            stream.set_nodelay(true)?;
+        }
+        let (input, output) = (
+            details.config.input_buffer_size(),
+            details.config.output_buffer_size(),
+        );
+        Ok(Some(Either::B(GreenTransport {
+            stream,
+            buffers: LazyBuffers::new(input, output),
+        })))
+    }
+}
+
+/// Tries the addresses in turn. Each may take an equal share of the time that is left, so that a host
+/// which does not answer leaves some for the next.
+fn connect(addresses: &[SocketAddr], timeout: NextTimeout) -> Result<TcpStream, Error> {
+    let deadline = timeout.not_zero().map(|limit| Instant::now() + *limit);
+    let mut failure = Error::HostNotFound;
+    for (tried, address) in addresses.iter().enumerate() {
+        let attempt = match deadline {
+            None => TcpStream::connect(address),
+            Some(deadline) => {
+                let left = deadline.duration_since(Instant::now());
+                let others = (addresses.len() - tried) as u32;
+                TcpStream::connect_timeout(address, (left / others).max(SHORTEST))
+            }
+        };
+        failure = match attempt {
+            Ok(stream) => return Ok(stream),
+            Err(error) => timeout_or(error, timeout),
+        };
+    }
+    Err(failure)
+}
+
+/// Even an overdue attempt gets this long.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// A connection, and the buffers ureq reads and writes.
+pub(super) struct GreenTransport {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+}
+
+impl Transport for GreenTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let limit = timeout.not_zero().map(|limit| *limit);
+        let output = &self.buffers.output()[..amount];
+        let mut stream = self.stream.within(limit);
+        stream
+            .write_all(output)
+            .map_err(|error| timeout_or(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let limit = timeout.not_zero().map(|limit| *limit);
+        let input = self.buffers.input_append_buf();
+        let amount = loop {
+            match self.stream.within(limit).read(input) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result.map_err(|error| timeout_or(error, timeout))?,
+            }
+        };
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    /// ureq asks this under the lock of its pool: it must not suspend, and it does not.
+    fn is_open(&mut self) -> bool {
+        self.stream.is_open_and_silent()
+    }
+}
+
+impl fmt::Debug for GreenTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GreenTransport")
+            .field("stream", &self.stream)
+            .finish()
+    }
+}
+
+fn timeout_or(error: io::Error, timeout: NextTimeout) -> Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(timeout.reason),
+        _ => Error::Io(error),
+    }
+}
