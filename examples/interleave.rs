@@ -11,7 +11,10 @@ fn main() {
     let start = Instant::now();
     let say = move |words: &str| {
         let os_thread = std::thread::current().id();
-        println!("{:4.1} s  {os_thread:?}  {words}", start.elapsed().as_secs_f32());
+        println!(
+            "{:4.1} s  {os_thread:?}  {words}",
+            start.elapsed().as_secs_f32()
+        );
     };
 
     sylvan::run(|| {

@@ -40,6 +40,13 @@ pub mod runtime;
 pub mod task;
 pub mod thread;
 pub mod time;
+// 4: resources
+pub mod io;
+pub mod net;
+pub mod os;
+// 5: services
+#[cfg(feature = "http")]
+pub mod http;
 
 pub use rt::{offload, run};
 pub use thread::{spawn, spawn_local};

@@ -1,7 +1,7 @@
 //! What `std::thread` lacks: cancellation, and a look at the green threads that are alive.
 
-pub use crate::rt::{Cancelled, NoStack, Reason};
 use crate::rt;
+pub use crate::rt::{Cancelled, NoStack, Reason};
 
 /// Runs `f` with all cancellation and time-outs from outside held back until it returns.
 ///

@@ -16,7 +16,8 @@ const LAYERS: &[&[&str]] = &[
     &["thread"],
     &["task", "future", "local"],
     &["io"],
-    &["net", "fs", "process", "signal", "os"],
+    &["net", "fs", "process", "signal"],
+    &["os"],
     &["server", "http", "process_pool"],
 ];
 

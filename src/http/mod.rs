@@ -53,9 +53,9 @@ pub fn agent() -> ureq::Agent {
 /// ```
 #[must_use]
 pub fn agent_with(config: Config) -> ureq::Agent {
-    let connector = ()
-        .chain(ConnectProxyConnector::default())
-        .chain(GreenConnector)
-        .chain(RustlsConnector::default());
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(GreenConnector)
+            .chain(RustlsConnector::default());
     ureq::Agent::with_parts(config, connector, GreenResolver)
 }

@@ -45,7 +45,7 @@ impl<In: Transport> Connector<In> for GreenConnector {
 /// Tries the addresses in turn. Each may take an equal share of the time that is left, so that a host
 /// which does not answer leaves some for the next.
 fn connect(addresses: &[SocketAddr], timeout: NextTimeout) -> Result<TcpStream, Error> {
-    let deadline = timeout.not_zero().map(|limit| Instant::now() + *limit);
+    let deadline = limit(timeout)?.map(Instant::after);
     let mut failure = Error::HostNotFound;
     for (tried, address) in addresses.iter().enumerate() {
         let attempt = match deadline {
@@ -79,19 +79,29 @@ impl Transport for GreenTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let limit = timeout.not_zero().map(|limit| *limit);
-        let output = &self.buffers.output()[..amount];
-        let mut stream = self.stream.within(limit);
-        stream
-            .write_all(output)
-            .map_err(|error| timeout_or(error, timeout))
+        let deadline = limit(timeout)?.map(Instant::after);
+        let mut output = &self.buffers.output()[..amount];
+        while !output.is_empty() {
+            let left = deadline.map(|deadline| deadline.duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            self.stream.limit_writes(left);
+            match self.stream.write(output) {
+                Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
+                Ok(written) => output = &output[written..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(timeout_or(error, timeout)),
+            }
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let limit = timeout.not_zero().map(|limit| *limit);
+        self.stream.limit_reads(limit(timeout)?);
         let input = self.buffers.input_append_buf();
         let amount = loop {
-            match self.stream.within(limit).read(input) {
+            match self.stream.read(input) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result.map_err(|error| timeout_or(error, timeout))?,
             }
@@ -111,6 +121,16 @@ impl fmt::Debug for GreenTransport {
         f.debug_struct("GreenTransport")
             .field("stream", &self.stream)
             .finish()
+    }
+}
+
+/// How long the call may wait. A time that is over already is an error: ureq would grant another
+/// second to each call, and a server that trickles would hold a request for ever.
+fn limit(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    match timeout.after {
+        ureq::unversioned::transport::time::Duration::NotHappening => Ok(None),
+        after if after.is_zero() => Err(Error::Timeout(timeout.reason)),
+        after => Ok(Some(*after)),
     }
 }
 

@@ -216,7 +216,9 @@ pub(super) fn checkpoint(task: &Task) -> Instant {
         }
     }
     match due {
-        Some(_) if !standing.certain => now.checked_add(UNCERTAIN).map_or(again, |at| at.min(again)),
+        Some(_) if !standing.certain => {
+            now.checked_add(UNCERTAIN).map_or(again, |at| at.min(again))
+        }
         Some(scope) => throw(task, scope),
         None => again,
     }
@@ -269,9 +271,9 @@ pub(crate) fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> Opti
         match result {
             Ok(value) => Some(value),
             Err(payload) => {
-                let ours = payload.downcast_ref::<Throw>().is_some_and(|throw| {
-                    ptr::eq(&*throw.task, task) && throw.scope == scope.id
-                });
+                let ours = payload
+                    .downcast_ref::<Throw>()
+                    .is_some_and(|throw| ptr::eq(&*throw.task, task) && throw.scope == scope.id);
                 if !ours {
                     panic::resume_unwind(payload);
                 }
@@ -297,7 +299,9 @@ pub(crate) fn deadline() -> Instant {
     park::with_current(|task| {
         // SAFETY: the current task's record outlives its own frames.
         let scopes = &unsafe { task.as_ref() }.scopes;
-        let deadlines = scopes.visible(scopes.standing().level).map(|scope| scope.deadline);
+        let deadlines = scopes
+            .visible(scopes.standing().level)
+            .map(|scope| scope.deadline);
         deadlines.min().unwrap_or(Instant::NEVER)
     })
 }

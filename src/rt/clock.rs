@@ -81,7 +81,9 @@ impl Instant {
     /// The moment `duration` from now; [`NEVER`](Self::NEVER) if that cannot be represented.
     #[inline]
     pub(crate) fn after(duration: Duration) -> Instant {
-        Instant::now().checked_add(duration).unwrap_or(Instant::NEVER)
+        Instant::now()
+            .checked_add(duration)
+            .unwrap_or(Instant::NEVER)
     }
 
     /// Nanoseconds since the clock's own zero.

@@ -61,7 +61,10 @@ pub(super) fn runtime() -> Arc<Shared> {
         return hub.runtime().clone();
     }
     let ambient = AMBIENT.try_with(|ambient| ambient.borrow().clone());
-    ambient.ok().flatten().unwrap_or_else(super::runtime::default)
+    ambient
+        .ok()
+        .flatten()
+        .unwrap_or_else(super::runtime::default)
 }
 
 /// The runtime of the calling green thread, or of the job this OS thread runs; none elsewhere.

@@ -524,4 +524,3 @@ const RESERVE_SIZE: usize = 64 << 10;
 pub(super) fn waker(poll: &mio::Poll) -> std::io::Result<mio::Waker> {
     mio::Waker::new(poll.registry(), WAKER)
 }
-

@@ -83,19 +83,22 @@ impl Idle {
 
     /// A hub is awake again. Returns whether somebody woke it to search, which it then counts as.
     pub(crate) fn wake(&self, hub: usize) -> bool {
-        self.update(|state| {
-            match state.sleepers.iter().position(|&sleeper| sleeper == hub) {
+        self.update(
+            |state| match state.sleepers.iter().position(|&sleeper| sleeper == hub) {
                 Some(place) => {
                     state.sleepers.remove(place);
                     false
                 }
                 None => true,
-            }
-        })
+            },
+        )
     }
 
     fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self.state.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner());
         let result = change(&mut state);
         let summary = state.sleepers.len() * SLEEPER + state.searchers;
         self.summary.store(summary, Ordering::SeqCst);

@@ -64,9 +64,6 @@ impl Locals {
 
     fn take_youngest(&self) -> Option<Box<dyn Any>> {
         let mut values = self.values.borrow_mut();
-        values
-            .iter_mut()
-            .rev()
-            .find_map(|entry| entry.value.take())
+        values.iter_mut().rev().find_map(|entry| entry.value.take())
     }
 }

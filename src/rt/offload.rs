@@ -13,6 +13,7 @@ use super::clock::Instant;
 use super::current;
 use super::park;
 use super::reason::Reason;
+use super::report;
 use super::runtime::Shared;
 use super::wait_queue::WaitQueue;
 
@@ -119,8 +120,13 @@ impl Pool {
 }
 
 impl Job {
+    /// A panic, of a job that nobody waits for, ends the job and not the pool's thread.
     fn run(self) {
-        current::with_ambient(self.runtime, self.run);
+        let run = AssertUnwindSafe(|| current::with_ambient(self.runtime, self.run));
+        if let Err(payload) = panic::catch_unwind(run) {
+            let message = report::Message(payload.as_ref());
+            report::error(format_args!("an offloaded job panicked: {message}"));
+        }
     }
 }
 

@@ -182,7 +182,10 @@ impl Shared {
         while !self.injector.is_empty() {
             let steal = match queue.deque() {
                 Some(deque) => self.injector.steal_batch(deque),
-                None => self.injector.steal().map_success(|runnable| queue.push(runnable.0)),
+                None => self
+                    .injector
+                    .steal()
+                    .map_success(|runnable| queue.push(runnable.0)),
             };
             match steal {
                 Steal::Success(()) => {
@@ -261,7 +264,11 @@ impl Shared {
     fn stop(&self) {
         self.stop_requested.store(true, Ordering::SeqCst);
         self.stopped.wake_all();
-        let main = self.main.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let main = self
+            .main
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(main) = main {
             main.cancel();
         }
@@ -379,7 +386,9 @@ fn default_stack_size() -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
     *SIZE.get_or_init(|| {
         let asked = std::env::var("RUST_MIN_STACK").ok();
-        asked.and_then(|text| text.parse().ok()).unwrap_or(STACK_SIZE)
+        asked
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(STACK_SIZE)
     })
 }
 
@@ -643,7 +652,10 @@ impl Runtime {
     }
 
     fn main(&self) -> std::sync::MutexGuard<'_, Option<TaskRef>> {
-        self.shared.main.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .main
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -153,7 +153,10 @@ impl WaitQueue {
     pub(crate) fn lock(&self) -> Locked<'_> {
         Locked {
             length: &self.length,
-            list: self.list.lock().unwrap_or_else(|poison| poison.into_inner()),
+            list: self
+                .list
+                .lock()
+                .unwrap_or_else(|poison| poison.into_inner()),
         }
     }
 }

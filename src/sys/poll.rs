@@ -17,11 +17,7 @@ pub(crate) enum Direction {
 /// Blocks the calling OS thread until `fd` is ready or has failed, or `timeout` is over.
 ///
 /// Returns whether it is ready; `EINTR` counts as not ready, the caller looks at its clock again.
-pub(crate) fn wait(
-    fd: RawFd,
-    direction: Direction,
-    timeout: Option<Duration>,
-) -> io::Result<bool> {
+pub(crate) fn wait(fd: RawFd, direction: Direction, timeout: Option<Duration>) -> io::Result<bool> {
     let mut entry = libc::pollfd {
         fd,
         events: match direction {

@@ -72,7 +72,9 @@ impl Thread {
 /// Takes the token of `park`, if it is there.
 pub(super) fn take_permit(task: NonNull<Task>) -> bool {
     // SAFETY: the current thread's record is alive.
-    unsafe { task.as_ref() }.permit.swap(false, Ordering::Acquire)
+    unsafe { task.as_ref() }
+        .permit
+        .swap(false, Ordering::Acquire)
 }
 
 impl fmt::Debug for Thread {

@@ -86,9 +86,8 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// If the value was destroyed already.
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
-        self.try_with(f).expect(
-            "cannot access a Thread Local Storage value during or after destruction",
-        )
+        self.try_with(f)
+            .expect("cannot access a Thread Local Storage value during or after destruction")
     }
 
     /// As [`with`](Self::with), but fails where that would panic.

@@ -1,0 +1,220 @@
+//! [`Io`]: a descriptor whose operations suspend the green thread instead of blocking the OS thread.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::description::Description;
+use super::message::MOST_AT_ONCE;
+use crate::rt::{Direction, Reason};
+
+/// A descriptor and what it shares with its clones.
+///
+/// Every operation is a closure that makes one attempt and never blocks: it says `WouldBlock`
+/// instead. The one loop around it, which waits and tries again, is the kernel's `Source::perform`.
+pub(crate) struct Io<T> {
+    // Dropped first: the kernel must forget the descriptor before it is closed and its number reused.
+    registration: Registration,
+    inner: T,
+}
+
+/// What the kernel may know of one descriptor, until this is dropped.
+struct Registration {
+    description: Arc<Description>,
+    fd: RawFd,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.description.source.forget_fd(self.fd);
+    }
+}
+
+impl<T: AsFd> Io<T> {
+    /// A descriptor whose description nobody else in this crate holds.
+    pub(crate) fn new(inner: T, description: Description) -> Io<T> {
+        Io::with(inner, Arc::new(description))
+    }
+
+    /// A descriptor that came from elsewhere, with the options it came with.
+    pub(crate) fn adopt(inner: T) -> Io<T> {
+        let description = Description::adopt(inner.as_fd());
+        Io::new(inner, description)
+    }
+
+    /// Another descriptor of the same description.
+    pub(crate) fn share(&self, duplicate: T) -> Io<T> {
+        Io::with(duplicate, Arc::clone(&self.registration.description))
+    }
+
+    fn with(inner: T, description: Arc<Description>) -> Io<T> {
+        let fd = inner.as_fd().as_raw_fd();
+        Io {
+            registration: Registration { description, fd },
+            inner,
+        }
+    }
+
+    /// The descriptor, for whatever neither waits nor transfers.
+    pub(crate) fn get(&self) -> &T {
+        &self.inner
+    }
+
+    /// Lets the descriptor go, in the mode the user set.
+    pub(crate) fn into_inner(self) -> T {
+        let Io {
+            registration,
+            inner,
+        } = self;
+        registration.description.release_nonblocking(inner.as_fd());
+        drop(registration);
+        inner
+    }
+
+    /// What all clones share.
+    pub(crate) fn description(&self) -> &Description {
+        &self.registration.description
+    }
+
+    /// Makes operations say `WouldBlock` instead of waiting, on all clones.
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.description()
+            .set_nonblocking(self.inner.as_fd(), nonblocking)
+    }
+
+    /// Limits the waits of the read side, on all clones; the kernel's own limit is the caller's part.
+    pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) {
+        self.description().read_timeout().set(timeout);
+    }
+
+    /// Limits the waits of the write side, on all clones; the kernel's own limit is the caller's part.
+    pub(crate) fn set_write_timeout(&self, timeout: Option<Duration>) {
+        self.description().write_timeout().set(timeout);
+    }
+
+    /// Waits for the read side as often as `attempt` says `WouldBlock`.
+    #[inline]
+    pub(crate) fn read_with<R>(
+        &self,
+        reason: Reason,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let timeout = self.description().read_timeout().get();
+        self.perform(Direction::Read, reason, timeout, |fd| {
+            attempt(fd).map(|value| (value, false))
+        })
+    }
+
+    /// Waits for the write side as often as `attempt` says `WouldBlock`.
+    #[inline]
+    pub(crate) fn write_with<R>(
+        &self,
+        reason: Reason,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let timeout = self.description().write_timeout().get();
+        self.perform(Direction::Write, reason, timeout, |fd| {
+            attempt(fd).map(|value| (value, false))
+        })
+    }
+
+    /// As [`read_with`](Self::read_with), for a stream's attempt to read `wanted` bytes.
+    ///
+    /// When TCP gives fewer, its side is drained, and the call that would only say `WouldBlock` is
+    /// spared. The end of the stream is no such hint: it stays readable for ever.
+    #[inline]
+    pub(crate) fn read_stream(
+        &self,
+        reason: Reason,
+        wanted: usize,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let description = self.description();
+        let timeout = description.read_timeout().get();
+        let wanted = wanted.min(MOST_AT_ONCE);
+        self.perform(Direction::Read, reason, timeout, |fd| {
+            attempt(fd).map(|count| {
+                let short = count > 0 && count < wanted;
+                (count, short && description.short_means_drained())
+            })
+        })
+    }
+
+    /// As [`write_with`](Self::write_with), for a stream's attempt to write `wanted` bytes.
+    #[inline]
+    pub(crate) fn write_stream(
+        &self,
+        reason: Reason,
+        wanted: usize,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let description = self.description();
+        let timeout = description.write_timeout().get();
+        let wanted = wanted.min(MOST_AT_ONCE);
+        self.perform(Direction::Write, reason, timeout, |fd| {
+            attempt(fd).map(|count| {
+                let short = count < wanted;
+                (count, short && description.short_means_drained())
+            })
+        })
+    }
+
+    /// Waits for the write side under a limit of the call's own.
+    pub(crate) fn write_with_timeout<R>(
+        &self,
+        reason: Reason,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.perform(Direction::Write, reason, timeout, |fd| {
+            attempt(fd).map(|value| (value, false))
+        })
+    }
+
+    /// As [`read_with`](Self::read_with), for attempts that have no flag to keep them from blocking,
+    /// and so depend on the descriptor's mode.
+    pub(crate) fn read_by_mode<R>(
+        &self,
+        reason: Reason,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.read_with(reason, |fd| {
+            self.description().attempt_by_mode(fd, &mut attempt)
+        })
+    }
+
+    /// Holds the descriptor in non-blocking mode from here on; see [`read_by_mode`](Self::read_by_mode).
+    pub(crate) fn hold_nonblocking(&self) {
+        self.description().hold_nonblocking(self.inner.as_fd());
+    }
+
+    /// Notes that the descriptor was created in non-blocking mode, for our own use.
+    pub(crate) fn note_held_nonblocking(&self) {
+        self.description().note_held_nonblocking();
+    }
+
+    /// Lets the descriptor go back to the user's mode, while we keep it.
+    pub(crate) fn release_nonblocking(&self) {
+        self.description().release_nonblocking(self.inner.as_fd());
+    }
+
+    #[inline]
+    fn perform<R>(
+        &self,
+        direction: Direction,
+        reason: Reason,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<(R, bool)>,
+    ) -> io::Result<R> {
+        let mut attempt = || attempt(self.inner.as_fd());
+        // The user's non-blocking mode is no business of the kernel: nothing waits, nothing yields.
+        if self.description().is_nonblocking() {
+            return attempt().map(|(value, _)| value);
+        }
+        let Registration { description, fd } = &self.registration;
+        description
+            .source
+            .perform(*fd, direction, reason, timeout, attempt)
+    }
+}

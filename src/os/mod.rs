@@ -1,0 +1,3 @@
+//! What only some operating systems have, as [`std::os`].
+
+pub mod linux;
