@@ -9,8 +9,8 @@
 # the green threads of a hub are one thread whose order is the program's: no announcement of
 # switches (fibers) is needed, and races between hubs are found. The std of the toolchain is not
 # instrumented: order that is made inside std's own code (a contended std Mutex, Condvar, Barrier,
-# Once, thread::park) is invisible. The kernel's own lock therefore announces itself under
-# `--cfg sylvan_tsan` (src/sys/atomic.rs), and tests run here synchronise by sylvan's types, by
+# Once, thread::park) is invisible. The kernel's own locks therefore announce themselves under
+# `--cfg sylvan_tsan` (src/sys/sync.rs), and tests run here synchronise by sylvan's types, by
 # atomics and by std's mpsc, spawn and join, which are visible.
 set -euo pipefail
 cd "$(dirname "$0")/.."

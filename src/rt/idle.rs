@@ -6,7 +6,7 @@
 //! queued at any moment is seen by a queue check, or its queuer sees the sleeper. `README.md`, section
 //! "Idle hubs", has the argument.
 
-use crate::sys::atomic::{AtomicUsize, Mutex, Ordering, fence};
+use crate::sys::sync::{AtomicUsize, Mutex, Ordering, fence};
 
 /// The set of sleeping hubs and the number of searching ones.
 pub(crate) struct Idle {
@@ -95,10 +95,7 @@ impl Idle {
     }
 
     fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
+        let mut state = self.state.lock();
         let result = change(&mut state);
         let summary = state.sleepers.len() * SLEEPER + state.searchers;
         self.summary.store(summary, Ordering::SeqCst);

@@ -8,7 +8,7 @@
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use crate::sys::atomic::{AtomicPtr, Ordering};
+use crate::sys::sync::{AtomicPtr, Ordering};
 
 /// An entry with room for the list's link. It stands in at most one inbox at a time, at most once.
 ///

@@ -3,7 +3,7 @@
 //! Every transition is a read-modify-write of the same word, so of two that race one is first and
 //! the second knows it. The table of states stands in `README.md`, section "The life word".
 
-use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::sync::{AtomicU32, Ordering};
 
 const STARTED: u32 = 1;
 const COMPLETE: u32 = 1 << 1;

@@ -5,9 +5,9 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::task::{Task, TaskRef};
+use crate::sys::sync::{Mutex, MutexGuard};
 
 /// A set of tasks.
 pub(super) struct TaskList {
@@ -108,6 +108,6 @@ impl TaskList {
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock()
     }
 }

@@ -4,10 +4,11 @@
 //! whose hub is gone, and must be able to look at its address all the same. What arrives too late is
 //! the record of an ended task, which whoever owns the mailbox by then drops.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::inbox::Inbox;
 use super::task::Task;
+use crate::sys::sync::Mutex;
 
 /// See the module's text.
 pub(super) struct Mailbox {
@@ -20,27 +21,27 @@ static FREE: Mutex<Vec<&'static Mailbox>> = Mutex::new(Vec::new());
 impl Mailbox {
     /// A mailbox for a hub whose sleep this waker ends.
     pub(super) fn open(waker: mio::Waker) -> &'static Mailbox {
-        let free = lock(&FREE).pop();
+        let free = FREE.lock().pop();
         let mailbox = free.unwrap_or_else(|| {
             Box::leak(Box::new(Mailbox {
                 inbox: Inbox::new(),
                 waker: Mutex::new(None),
             }))
         });
-        *lock(&mailbox.waker) = Some(Arc::new(waker));
+        *mailbox.waker.lock() = Some(Arc::new(waker));
         mailbox
     }
 
     /// The hub is gone, all tasks that lived on it have ended.
     pub(super) fn close(&'static self) {
-        *lock(&self.waker) = None;
-        lock(&FREE).push(self);
+        *self.waker.lock() = None;
+        FREE.lock().push(self);
     }
 
     /// Ends the hub's sleep; the caller was told to by the inbox.
     #[cold]
     pub(super) fn ring(&self) {
-        let waker = lock(&self.waker).clone();
+        let waker = self.waker.lock().clone();
         if let Some(waker) = waker
             && let Err(error) = waker.wake()
         {
@@ -55,8 +56,4 @@ impl Mailbox {
             self.ring();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::reason::Reason;
 use super::report;
 use super::runtime::Shared;
 use super::wait_queue::WaitQueue;
+use crate::sys::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a thread of a pool waits for its next job before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -103,11 +104,10 @@ impl Pool {
                 continue;
             }
             state.idle += 1;
-            let waited = self.work.wait_timeout(state, KEEP_ALIVE);
-            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = guard;
+            let timed_out;
+            (state, timed_out) = self.work.wait_timeout(state, KEEP_ALIVE);
             state.idle -= 1;
-            if timeout.timed_out() && state.jobs.is_empty() {
+            if timed_out && state.jobs.is_empty() {
                 state.threads -= 1;
                 return;
             }
@@ -115,7 +115,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -194,6 +194,6 @@ impl<R> Slot<R> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<thread::Result<R>>> {
-        self.result.lock().unwrap_or_else(PoisonError::into_inner)
+        self.result.lock()
     }
 }

@@ -4,12 +4,12 @@
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::cancel;
 use super::clock::Instant;
 use super::reason::Reason;
 use super::task::{Task, TaskRef};
+use crate::sys::sync::{Condvar, Mutex};
 
 /// One thread's wake-up: a flag that says "look at your condition again".
 #[derive(Default)]
@@ -20,21 +20,19 @@ pub(super) struct Parker {
 
 impl Parker {
     pub(super) fn unpark(&self) {
-        *self.notified.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.notified.lock() = true;
         self.wake.notify_one();
     }
 
     /// Blocks the OS thread until unparked or `deadline`.
     fn park(&self, deadline: Instant) {
-        let mut notified = self.notified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notified = self.notified.lock();
         if !*notified {
             notified = if deadline == Instant::NEVER {
-                let woken = self.wake.wait(notified);
-                woken.unwrap_or_else(PoisonError::into_inner)
+                self.wake.wait(notified)
             } else {
                 let left = deadline.duration_since(Instant::now());
-                let woken = self.wake.wait_timeout(notified, left);
-                woken.unwrap_or_else(PoisonError::into_inner).0
+                self.wake.wait_timeout(notified, left).0
             };
         }
         *notified = false;

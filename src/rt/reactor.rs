@@ -5,8 +5,8 @@
 //! when its source left finds nobody, whatever descriptor has taken the number since.
 
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{io, mem};
 
 use mio::unix::SourceFd;
@@ -14,6 +14,7 @@ use mio::{Interest, Token};
 
 use super::source::{Readiness, Source};
 use crate::sys::fork;
+use crate::sys::sync::{Mutex, MutexGuard};
 
 /// The token of the hub's own waker: no place in any table.
 pub(super) const WAKER: Token = Token(usize::MAX);
@@ -108,7 +109,7 @@ impl Reactor {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 

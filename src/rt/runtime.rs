@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::panic;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
@@ -27,6 +27,7 @@ use super::wait_queue::WaitQueue;
 use super::{current, park, report};
 use crate::sys::fault::{self, AlternateStack};
 use crate::sys::fork;
+use crate::sys::sync::{Mutex, MutexGuard};
 
 /// The stack size of a task that asks for none, in bytes of address space.
 const STACK_SIZE: usize = 1 << 20;
@@ -264,11 +265,7 @@ impl Shared {
     fn stop(&self) {
         self.stop_requested.store(true, Ordering::SeqCst);
         self.stopped.wake_all();
-        let main = self
-            .main
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let main = self.main.lock().clone();
         if let Some(main) = main {
             main.cancel();
         }
@@ -651,11 +648,8 @@ impl Runtime {
         }
     }
 
-    fn main(&self) -> std::sync::MutexGuard<'_, Option<TaskRef>> {
-        self.shared
-            .main
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn main(&self) -> MutexGuard<'_, Option<TaskRef>> {
+        self.shared.main.lock()
     }
 }
 

@@ -11,8 +11,8 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::Instant;
@@ -25,6 +25,7 @@ use super::reason::Reason;
 use super::wait_queue::{WaitQueue, Waited};
 use crate::sys::poll;
 pub(crate) use crate::sys::poll::Direction;
+use crate::sys::sync::{Mutex, MutexGuard};
 
 /// See the module's text. Clones of a descriptor share one.
 pub(crate) struct Source {
@@ -183,9 +184,7 @@ impl Source {
     }
 
     fn registration(&self) -> MutexGuard<'_, Option<Registration>> {
-        self.registration
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.registration.lock()
     }
 }
 

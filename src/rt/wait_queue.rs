@@ -9,7 +9,6 @@
 //! as soon as its node's signal is stored. So a waker makes sure of the task's record first, stores the
 //! signal, and touches the node no more. `README.md`, section "Wake-up", has the whole argument.
 
-use std::cell::Cell;
 use std::mem;
 use std::ptr::{self, NonNull};
 
@@ -17,7 +16,7 @@ use super::clock::Instant;
 use super::park::{self, park};
 use super::reason::Reason;
 use super::task::{Task, Woken};
-use crate::sys::atomic::{AtomicUsize, Mutex, Ordering};
+use crate::sys::sync::{AtomicUsize, Cell, Mutex, MutexGuard, Ordering};
 
 /// See the module's text.
 pub(crate) struct WaitQueue {
@@ -93,7 +92,7 @@ impl WaitQueue {
         park::with_current(|task| {
             let node = Node {
                 task,
-                signal: AtomicUsize::new(0),
+                signal: AtomicUsize::default(),
                 next: Cell::new(ptr::null()),
                 previous: Cell::new(ptr::null()),
             };
@@ -153,10 +152,7 @@ impl WaitQueue {
     pub(crate) fn lock(&self) -> Locked<'_> {
         Locked {
             length: &self.length,
-            list: self
-                .list
-                .lock()
-                .unwrap_or_else(|poison| poison.into_inner()),
+            list: self.list.lock(),
         }
     }
 }
@@ -164,7 +160,7 @@ impl WaitQueue {
 /// A locked queue. Nothing may park, and no user code may run, while it exists.
 pub(crate) struct Locked<'queue> {
     length: &'queue AtomicUsize,
-    list: std::sync::MutexGuard<'queue, List>,
+    list: MutexGuard<'queue, List>,
 }
 
 impl Locked<'_> {

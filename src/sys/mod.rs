@@ -2,10 +2,10 @@
 //!
 //! Nothing here knows what a task is.
 
-pub(crate) mod atomic;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod poll;
 pub(crate) mod stack;
+pub(crate) mod sync;

@@ -28,12 +28,14 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use class::Class;
 pub(crate) use registry::overflowed;
 use slab::{Shape, Slab};
+
+use super::sync::{Mutex, MutexGuard};
 
 /// The sizes of the classes. Larger requests get a mapping of their own.
 const SIZES: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 8 << 20];
@@ -198,7 +200,7 @@ static COUNTS: Mutex<Vec<Arc<AtomicUsize>>> = Mutex::new(Vec::new());
 static LEAKED: AtomicUsize = AtomicUsize::new(0);
 
 fn counts() -> MutexGuard<'static, Vec<Arc<AtomicUsize>>> {
-    COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
+    COUNTS.lock()
 }
 
 /// One pool's share of [`live`]. Only the pool writes it, so it needs no read-modify-write.

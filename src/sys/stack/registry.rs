@@ -9,9 +9,9 @@
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, fence};
-use std::sync::{Mutex, PoisonError};
 
 use super::slab::Shape;
+use crate::sys::sync::Mutex;
 
 /// Tells whether an address lies in the guard of a stack, and if so the usable size of that stack.
 ///
@@ -33,7 +33,7 @@ pub(super) struct Entry(&'static Node);
 
 impl Entry {
     pub fn new(start: usize, length: usize, shape: Shape) -> Entry {
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = IDLE.lock();
         let node = idle.pop().unwrap_or_else(|| {
             let next = FIRST.load(Relaxed);
             let node: &Node = Box::leak(Box::new(Node::new(next)));
@@ -49,7 +49,7 @@ impl Entry {
     /// Forgets the slab. The entry is then used up: it must be replaced or dropped.
     pub fn withdraw(&self) {
         self.0.write([0; 5]);
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = IDLE.lock();
         idle.push(self.0);
     }
 }
