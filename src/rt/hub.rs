@@ -270,7 +270,7 @@ impl Hub {
             if !self.queue.is_empty() {
                 self.poll_now();
             } else if !(ran && self.poll_now()) && !self.runtime.steal_into(&self.queue) {
-                self.sleep(until);
+                self.sleep(until, done);
             }
         }
         self.goal.set(ptr::null());
@@ -447,11 +447,14 @@ impl Hub {
     }
 
     /// Nothing to run: waits for the kernel, another OS thread, the next timer or `until`.
-    fn sleep(&self, until: Instant) {
+    ///
+    /// `done` is asked once more after the hub counts as asleep: whoever made it true before that
+    /// found nobody to rouse.
+    fn sleep(&self, until: Instant, done: &dyn Fn() -> bool) {
         if !self.mailbox.inbox.fall_asleep() {
             return;
         }
-        if self.runtime.prepare_sleep(self.index) {
+        if self.runtime.prepare_sleep(self.index) && !done() {
             self.wait_for_events(until);
         }
         // Awake again, whoever did it: this turns "asleep" into "empty" and delivers what has come.

@@ -8,7 +8,7 @@
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use crate::sys::sync::{AtomicPtr, Ordering};
+use crate::sys::sync::{AtomicPtr, Ordering, fence};
 
 /// An entry with room for the list's link. It stands in at most one inbox at a time, at most once.
 ///
@@ -70,9 +70,12 @@ impl<T: Entry> Inbox<T> {
         }
     }
 
-    /// Ends the hub's sleep without an entry. Returns whether the caller must wake it.
+    /// Ends the hub's sleep without an entry, so that it looks again at what the caller has changed.
+    /// Returns whether the caller must wake it.
     #[must_use]
     pub(crate) fn rouse(&self) -> bool {
+        // Pairs with the fence of `fall_asleep`: either we see it asleep, or it sees the change.
+        fence(Ordering::SeqCst);
         self.head
             .compare_exchange(
                 asleep(),
@@ -84,15 +87,17 @@ impl<T: Entry> Inbox<T> {
     }
 
     /// The hub is about to sleep. `false`: something has arrived, it must not.
+    ///
+    /// If it sleeps for other things than entries, it must look at them once more after this.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.head
-            .compare_exchange(
-                ptr::null_mut(),
-                asleep(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
-            .is_ok()
+        let fell = self.head.compare_exchange(
+            ptr::null_mut(),
+            asleep(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        fence(Ordering::SeqCst);
+        fell.is_ok()
     }
 
     /// Is nothing there? (One plain load; the hub asks this at every turn.)
