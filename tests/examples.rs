@@ -1,0 +1,421 @@
+//! Runs the examples as a user would, and looks at what they print and how they end.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+/// Cargo builds the examples before it runs tests, and puts them beside the tests' own directory.
+fn example(name: &str) -> Command {
+    let test = std::env::current_exe().expect("this test has a path");
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests stand in target/<profile>/deps");
+    let mut command = Command::new(profile.join("examples").join(name));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().expect("the example was built and starts")
+}
+
+fn crawl(arguments: &[&str]) -> Output {
+    run(example("crawler").args(arguments))
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the examples print UTF-8")
+}
+
+/// A place for files, removed at the end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("examples-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary directory can be written");
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0
+            .join(name)
+            .to_str()
+            .expect("its name is UTF-8")
+            .to_owned()
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("it is in the directory"))
+            .expect("directories can be made");
+        fs::write(path, content).expect("files can be written");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The counts of a summary: the first number after each label.
+fn counts(summary: &str) -> BTreeMap<&str, u64> {
+    summary
+        .lines()
+        .filter_map(|line| {
+            let (label, rest) = line
+                .trim()
+                .rsplit_once("  ")
+                .map(|(label, rest)| (label.trim(), rest.trim()))?;
+            let number: String = rest.split(' ').next()?.split(',').collect();
+            Some((label, number.parse().ok()?))
+        })
+        .collect()
+}
+
+fn lines(path: &str) -> Vec<Value> {
+    let content = fs::read_to_string(path).expect("the crawler wrote its file");
+    content
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect()
+}
+
+#[test]
+fn crawler_without_arguments_meets_everything_that_goes_wrong() {
+    let place = Place::new("demonstration");
+    let json = place.file("pages.json");
+    let output = crawl(&["--json", &json]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        text(&output.stderr),
+        "",
+        "no progress bar without a terminal"
+    );
+
+    let expected = [
+        ("pages", 49),
+        ("bytes", 16_783_464),
+        ("redirects", 16),
+        ("skipped", 5),
+        ("not HTML", 2),
+        ("robots.txt", 1),
+        ("too large", 2),
+        ("failures", 14),
+        ("HTTP status 404", 2),
+        ("HTTP status 410", 1),
+        ("HTTP status 500", 1),
+        ("HTTP status 503", 1),
+        ("connection closed early", 1),
+        ("connection refused", 2),
+        ("redirect loop", 2),
+        ("redirect to nowhere", 1),
+        ("timed out", 2),
+        ("too many redirects", 1),
+    ];
+    let mut found = counts(text(&output.stdout));
+    // How much of a page that trickles has come when its time is up is a matter of chance.
+    let bytes = found.get_mut("bytes").expect("the summary counts bytes");
+    assert!(bytes.abs_diff(16_783_464) < 100, "{bytes}");
+    *bytes = 16_783_464;
+    found.retain(|label, _| !["memory", "green threads"].contains(label));
+    assert_eq!(found, BTreeMap::from(expected));
+
+    let lines = lines(&json);
+    let urls: HashSet<&str> = lines
+        .iter()
+        .filter_map(|line| line["url"].as_str())
+        .collect();
+    assert_eq!((lines.len(), urls.len()), (84, 84), "each URL once");
+    assert!(
+        urls.iter()
+            .all(|url| !url.contains("never") && !url.contains("/in-a-") && !url.contains('#'))
+    );
+    for (path, status, error) in [
+        ("/about.html", Some(200), None),
+        ("/charset/caf%C3%A9", Some(200), None),
+        ("/charset/%E8%A1%A8", Some(200), None),
+        ("/charset/%E2%82%AC", Some(200), None),
+        ("/charset/search?q=%EF%F0", Some(200), None),
+        ("/deep/er/page.html", Some(200), None),
+        ("/private/open.html", Some(200), None),
+        (
+            "/private/secret.html",
+            None,
+            Some("disallowed by robots.txt"),
+        ),
+        ("/redirect/moved", Some(301), None),
+        ("/dead", None, Some("connection refused")),
+        ("/late/silent", None, Some("timed out")),
+        ("/late/trickle", Some(200), Some("timed out")),
+        (
+            "/huge/declared",
+            Some(200),
+            Some("larger than 16777216 bytes"),
+        ),
+        (
+            "/files/picture.png",
+            Some(200),
+            Some("not HTML but image/png"),
+        ),
+    ] {
+        let of_path = |line: &&Value| line["url"].as_str().is_some_and(|url| url.ends_with(path));
+        let line = lines
+            .iter()
+            .find(of_path)
+            .unwrap_or_else(|| panic!("{path} is missing"));
+        assert_eq!(line["status"].as_u64(), status, "{line}");
+        assert_eq!(line["error"].as_str(), error, "{line}");
+    }
+}
+
+#[test]
+fn crawler_can_be_told_to_ignore_robots() {
+    let output = crawl(&["--ignore-robots"]);
+    let found = counts(text(&output.stdout));
+    assert_eq!((found["pages"], found.get("robots.txt")), (50, None));
+}
+
+#[test]
+fn crawler_serves_a_folder_and_keeps_to_its_limits() {
+    let place = Place::new("folder");
+    place.write("secret.html", "<a href=never>");
+    place.write(
+        "site/index.html",
+        "<a href=guide>guide</a> <a href='a%20b.html'>odd</a> <a href=../secret.html>out</a>",
+    );
+    place.write(
+        "site/guide/index.html",
+        "<a href=deeper/one.html>1</a> <a href=/style.css>style</a> <a href=/out.html>",
+    );
+    place.write("site/guide/deeper/one.html", "<a href=two.html>2</a>");
+    place.write("site/guide/deeper/two.html", "<a href=one.html>1</a>");
+    place.write("site/a b.html", "<a href=/>home</a>");
+    place.write("site/style.css", "");
+    symlink(place.file("secret.html"), place.file("site/out.html")).expect("links can be made");
+    let site = place.file("site");
+
+    let all = crawl(&["--site", &site]);
+    assert!(all.status.success(), "{all:?}");
+    let found = counts(text(&all.stdout));
+    assert_eq!(
+        ["pages", "redirects", "not HTML", "HTTP status 404"].map(|label| found[label]),
+        [5, 1, 1, 2],
+        "{found:?}"
+    );
+
+    // The redirect to the guide is as far away as the guide.
+    let near = crawl(&["--site", &site, "--max-depth", "1", "--concurrency", "3"]);
+    assert_eq!(counts(text(&near.stdout))["pages"], 3);
+    let few = crawl(&["--site", &site, "--max-pages", "2", "--concurrency", "1"]);
+    let found = counts(text(&few.stdout));
+    assert_eq!(
+        (found["pages"], found["redirects"], found["not tried"]),
+        (1, 1, 3),
+        "{found:?}"
+    );
+    let two_hubs = crawl(&["--site", &site, "--workers", "2", "--concurrency", "1"]);
+    assert_eq!(counts(text(&two_hubs.stdout))["pages"], 5);
+}
+
+#[test]
+fn crawler_stops_at_the_first_interrupt_and_prints_the_summary() {
+    // A site that takes a request and never answers: the crawl cannot end by itself.
+    let (url, begun) = silent_site();
+    let mut command = example("crawler");
+    let child = command
+        .args(["--ignore-robots", "--timeout", "3", &url])
+        .spawn()
+        .expect("it starts");
+    begun.recv().expect("the crawler connects");
+    send(child.id(), "INT");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(counts(text(&output.stdout))["pages"], 0);
+    assert_eq!(counts(text(&output.stdout))["failures"], 1);
+}
+
+#[test]
+fn crawler_ends_at_once_at_the_second_interrupt() {
+    // Where the first interrupt cannot cancel the request, a minute is longer than anybody waits.
+    let (url, begun) = silent_site();
+    let mut command = example("crawler");
+    let mut child = command
+        .args(["--ignore-robots", "--timeout", "60", &url])
+        .spawn()
+        .expect("it starts");
+    begun.recv().expect("the crawler connects");
+    while child.try_wait().expect("it can be asked").is_none() {
+        send(child.id(), "INT");
+        thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let status = child.wait().expect("it ended");
+    assert_eq!((status.code(), status.signal()), (Some(130), None));
+}
+
+/// A site that accepts connections and says nothing, and a channel that tells of the first one.
+fn silent_site() -> (String, std::sync::mpsc::Receiver<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut connections = Vec::new();
+        for connection in listener.incoming() {
+            connections.push(connection);
+            // The test listens for the first one only.
+            let _ = sender.send(());
+        }
+    });
+    (url, receiver)
+}
+
+fn send(process: u32, signal: &str) {
+    let status = Command::new("kill")
+        .args(["-s", signal, &process.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    status.expect("kill is installed");
+}
+
+#[test]
+fn crawler_says_what_it_cannot_write() {
+    let closed = {
+        let mut child = example("crawler")
+            .args(["--timeout", "0.5"])
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        child.wait_with_output().expect("it ends")
+    };
+    assert_failure(&closed, "cannot print the summary: Broken pipe");
+
+    assert_failure(
+        &crawl(&["--json", "/dev/full"]),
+        "cannot write /dev/full: No space left on device",
+    );
+    assert_failure(
+        &crawl(&["--json", "/no/such/place"]),
+        "cannot create /no/such/place: No such file",
+    );
+    assert_failure(
+        &crawl(&["--site", "/no/such/place"]),
+        "cannot serve /no/such/place: No such file",
+    );
+    assert_failure(
+        &crawl(&["--site", "/dev/null"]),
+        "cannot serve /dev/null: not a directory",
+    );
+    assert_failure(
+        &crawl(&["http://127.0.0.1:1/"]),
+        "not one page could be fetched",
+    );
+}
+
+#[test]
+fn crawler_survives_a_reader_that_has_seen_enough() {
+    let mut child = example("crawler")
+        .args(["--json", "/dev/stdout"])
+        .spawn()
+        .expect("it starts");
+    let mut first = String::new();
+    let mut output = BufReader::with_capacity(1, child.stdout.take().expect("it is piped"));
+    output.read_line(&mut first).expect("a line comes");
+    drop(output);
+    let mut message = String::new();
+    child
+        .stderr
+        .take()
+        .expect("it is piped")
+        .read_to_string(&mut message)
+        .expect("it is UTF-8");
+    assert!(first.starts_with("{\"url\":"), "{first}");
+    assert!(
+        message.starts_with("crawler: cannot ") && message.contains("Broken pipe"),
+        "{message}"
+    );
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
+
+fn assert_failure(output: &Output, message: &str) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        stderr.starts_with("crawler: ") && stderr.contains(message),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[test]
+fn crawler_explains_itself() {
+    let help = crawl(&["--help"]);
+    assert!(help.status.success());
+    for option in [
+        "--concurrency",
+        "--max-pages",
+        "--max-depth",
+        "--timeout",
+        "--workers",
+        "--json",
+        "--site",
+        "--all-hosts",
+        "--ignore-robots",
+        "--user-agent",
+        "--max-body",
+    ] {
+        assert!(text(&help.stdout).contains(option), "{option}");
+    }
+    for arguments in [
+        &["--concurrency", "0"][..],
+        &["--timeout", "soon"],
+        &["example.org"],
+        &["--no-such-option"],
+    ] {
+        let output = crawl(arguments);
+        assert_eq!(
+            (output.status.code(), output.stdout.len()),
+            (Some(2), 0),
+            "{arguments:?}"
+        );
+        assert!(text(&output.stderr).starts_with("error: "), "{arguments:?}");
+    }
+}
+
+#[test]
+fn fetch_many_waits_for_all_at_once() {
+    let output = run(example("fetch_many").args(["--requests", "50", "--delay-ms", "100"]));
+    assert!(output.status.success(), "{output:?}");
+    let printed = text(&output.stdout);
+    assert!(
+        printed.contains("50 requests at once:") && printed.contains("extrapolated from 5"),
+        "{printed}"
+    );
+    // Fifty at once would take a fiftieth of the time; a tenth is far from every machine's moods.
+    let speed_up = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("speed-up: ")?.strip_suffix(" times"));
+    assert!(
+        speed_up
+            .and_then(|number| number.parse::<f64>().ok())
+            .is_some_and(|times| times > 5.0),
+        "{printed}"
+    );
+
+    let refused = run(example("fetch_many").args(["--url", "http://127.0.0.1:1/"]));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("refused"), "{refused:?}");
+}
