@@ -73,6 +73,15 @@ struct Reserve {
     waiting: RefCell<VecDeque<NonNull<Task>>>,
 }
 
+impl Reserve {
+    fn is_there(&self) -> bool {
+        let stack = self.stack.take();
+        let is_there = stack.is_some();
+        self.stack.set(stack);
+        is_there
+    }
+}
+
 impl Hub {
     /// Brings up the hub on the calling OS thread.
     pub(super) fn new(seed: Seed, runtime: Arc<Shared>) -> Hub {
@@ -264,6 +273,7 @@ impl Hub {
                 break;
             }
             let ran = self.run_batch();
+            self.publish();
             if self.goal_reached.get() {
                 break;
             }
@@ -382,6 +392,16 @@ impl Hub {
         let stack = self.stacks.borrow_mut().take(RESERVE_SIZE)?;
         self.reserve.stack.set(Some(stack));
         Ok(())
+    }
+
+    /// Tells other OS threads what the hub holds.
+    #[inline]
+    pub(super) fn publish(&self) {
+        let stacks = self.stacks.borrow().live();
+        // A stack that lies in reserve is in nobody's use.
+        let in_reserve = usize::from(self.reserve.is_there());
+        let published = self.runtime.published(self.index);
+        published.set(stacks - in_reserve, self.timers.len());
     }
 
     /// Takes back all that a task which has returned still has.
@@ -518,6 +538,7 @@ impl Hub {
         if let Some(stack) = self.reserve.stack.take() {
             self.stacks.borrow_mut().give(stack);
         }
+        self.publish();
     }
 }
 

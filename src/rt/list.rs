@@ -32,6 +32,8 @@ pub(super) struct Links {
 struct Members {
     first: *const Task,
     length: usize,
+    /// The most that `length` ever was.
+    peak: usize,
 }
 
 // SAFETY: the pointer is only followed under the list's lock, to tasks that are valid while listed.
@@ -43,6 +45,7 @@ impl TaskList {
             members: Mutex::new(Members {
                 first: ptr::null(),
                 length: 0,
+                peak: 0,
             }),
             which,
         }
@@ -65,6 +68,7 @@ impl TaskList {
         }
         members.first = task;
         members.length += 1;
+        members.peak = members.peak.max(members.length);
     }
 
     /// Removes a listed task; returns whether it was the last.
@@ -88,6 +92,12 @@ impl TaskList {
 
     pub(super) fn len(&self) -> usize {
         self.lock().length
+    }
+
+    /// How many members there are, and the most there ever were.
+    pub(super) fn len_and_peak(&self) -> (usize, usize) {
+        let members = self.lock();
+        (members.length, members.peak)
     }
 
     /// References to all members, for work that must not happen under the lock.

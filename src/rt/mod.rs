@@ -15,6 +15,7 @@ mod life;
 mod list;
 mod locals;
 mod mailbox;
+mod metrics;
 mod no_stack;
 mod offload;
 mod os_thread;
@@ -37,6 +38,7 @@ pub(crate) use cancel::{
 pub use clock::Instant;
 pub(crate) use group::Group;
 pub(crate) use locals::Local;
+pub use metrics::Metrics;
 pub use no_stack::NoStack;
 pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to, offload_to};

@@ -23,7 +23,7 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 pub(super) struct Reactor {
     registry: mio::Registry,
     table: Mutex<Table>,
-    registered: AtomicUsize,
+    registered: Arc<AtomicUsize>,
     /// The fork generation it was made in: a forked child shares the epoll instance with its parent
     /// and must change nothing there.
     generation: u32,
@@ -54,7 +54,7 @@ impl Reactor {
         Reactor {
             registry,
             table: Mutex::default(),
-            registered: AtomicUsize::new(0),
+            registered: Arc::default(),
             generation: fork::generation(),
         }
     }
@@ -86,6 +86,11 @@ impl Reactor {
         self.registered.load(Ordering::Relaxed) == 0
     }
 
+    /// How many sources are registered; it can be kept without keeping the epoll instance open.
+    pub(super) fn registered(&self) -> Arc<AtomicUsize> {
+        self.registered.clone()
+    }
+
     /// Tells the sources what the kernel said.
     pub(super) fn dispatch(&self, events: &mio::Events) {
         let mut table = None;
@@ -103,6 +108,7 @@ impl Reactor {
     /// The hub ends: its sources forget it, and register elsewhere when they must wait again.
     pub(super) fn close(&self) {
         let places = mem::take(&mut *self.table()).places;
+        self.registered.store(0, Ordering::Relaxed);
         for source in places.into_iter().filter_map(|place| place.source) {
             source.forget_hub(self);
         }

@@ -5,8 +5,8 @@ use std::mem::{self, ManuallyDrop};
 use std::num::NonZeroUsize;
 use std::panic;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
@@ -19,6 +19,7 @@ use super::hub::{self, Hub};
 use super::idle::Idle;
 use super::list::{TaskList, Which};
 use super::mailbox::Mailbox;
+use super::metrics::{Metrics, Published};
 use super::queue::{RunQueue, Runnable};
 use super::reactor::Reactor;
 use super::reason::Reason;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
 struct Remote {
     mailbox: &'static Mailbox,
     stealer: Option<Stealer<Runnable>>,
+    published: Published,
+    sources: Arc<AtomicUsize>,
 }
 
 /// What a hub is made of before it is brought to its OS thread.
@@ -82,6 +85,8 @@ impl Shared {
         let remotes = seeds.iter().map(|seed| Remote {
             mailbox: seed.mailbox,
             stealer: seed.queue.stealer(),
+            published: Published::default(),
+            sources: seed.reactor.registered(),
         });
         let shared = Shared {
             hubs: remotes.collect(),
@@ -106,6 +111,32 @@ impl Shared {
     /// How many tasks are alive.
     pub(crate) fn task_count(&self) -> usize {
         self.registry.len()
+    }
+
+    /// See [`Handle::metrics`].
+    fn metrics(&self) -> Metrics {
+        if let Some(hub) = current::hub()
+            && ptr::eq(&**hub.runtime(), self)
+        {
+            hub.publish();
+        }
+        let (tasks, peak_tasks) = self.registry.len_and_peak();
+        let mut metrics = Metrics {
+            tasks,
+            peak_tasks,
+            ..Metrics::default()
+        };
+        for hub in &self.hubs {
+            hub.published.add_to(&mut metrics);
+            metrics.sources += hub.sources.load(Ordering::Relaxed);
+        }
+        metrics
+    }
+
+    /// Where a hub publishes its numbers.
+    #[inline]
+    pub(super) fn published(&self, hub: usize) -> &Published {
+        &self.hubs[hub].published
     }
 
     /// All tasks that are alive.
@@ -694,6 +725,16 @@ impl Handle {
     #[must_use]
     pub fn task_count(&self) -> usize {
         self.shared.task_count()
+    }
+
+    /// What the runtime holds now, in numbers.
+    ///
+    /// It is cheap enough to be asked many times a second. From a green thread of the runtime, what
+    /// concerns its own hub is exact; each other hub is seen as of its last turn, so the numbers do not
+    /// belong to one instant. All but `peak_tasks` are zero once the runtime is closed.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.shared.metrics()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

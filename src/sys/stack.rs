@@ -28,8 +28,6 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use class::Class;
 pub(crate) use registry::overflowed;
@@ -77,7 +75,7 @@ pub(crate) struct Pool {
     classes: [Class; SIZES.len()],
     /// Stacks beyond the largest class, by their top.
     own: BTreeMap<usize, Slab>,
-    live: Counter,
+    live: usize,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -87,7 +85,7 @@ impl Pool {
         Pool {
             classes: SIZES.map(|size| Class::new(Shape::of(size).expect("classes are small"))),
             own: BTreeMap::new(),
-            live: Counter::new(),
+            live: 0,
             not_sync: PhantomData,
         }
     }
@@ -109,7 +107,7 @@ impl Pool {
             },
             None => self.take_own(bytes)?,
         };
-        self.live.add(1);
+        self.live += 1;
         Ok(stack)
     }
 
@@ -120,7 +118,13 @@ impl Pool {
             Some(class) => class.give(stack.top),
             None => self.give_own(stack),
         }
-        self.live.add(usize::MAX);
+        self.live -= 1;
+    }
+
+    /// How many stacks are handed out, those that were leaked included.
+    #[inline]
+    pub fn live(&self) -> usize {
+        self.live
     }
 
     /// Returns memory that was not needed lately. It is cheap when there is nothing to do.
@@ -184,46 +188,4 @@ impl Pool {
 fn class_of(bytes: usize) -> usize {
     // A sum of comparisons has no branch to mispredict.
     SIZES.iter().map(|&size| usize::from(bytes > size)).sum()
-}
-
-/// How many stacks of this process are handed out, those that were leaked included.
-pub(crate) fn live() -> usize {
-    let counts = counts();
-    let live = counts.iter().map(|count| count.load(Relaxed));
-    live.fold(LEAKED.load(Relaxed), usize::wrapping_add)
-}
-
-/// The counts of the pools that exist.
-static COUNTS: Mutex<Vec<Arc<AtomicUsize>>> = Mutex::new(Vec::new());
-
-/// What was handed out by pools that are gone, and will not come back.
-static LEAKED: AtomicUsize = AtomicUsize::new(0);
-
-fn counts() -> MutexGuard<'static, Vec<Arc<AtomicUsize>>> {
-    COUNTS.lock()
-}
-
-/// One pool's share of [`live`]. Only the pool writes it, so it needs no read-modify-write.
-struct Counter(Arc<AtomicUsize>);
-
-impl Counter {
-    fn new() -> Counter {
-        let count = Arc::new(AtomicUsize::new(0));
-        counts().push(count.clone());
-        Counter(count)
-    }
-
-    #[inline]
-    fn add(&self, difference: usize) {
-        let sum = self.0.load(Relaxed).wrapping_add(difference);
-        self.0.store(sum, Relaxed);
-    }
-}
-
-impl Drop for Counter {
-    fn drop(&mut self) {
-        let mut counts = counts();
-        LEAKED.fetch_add(self.0.load(Relaxed), Relaxed);
-        counts.retain(|count| !Arc::ptr_eq(count, &self.0));
-    }
 }

@@ -3,7 +3,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::slab::{Shape, Slab, page_size};
-use super::{Pool, SIZES, Stack, live, overflowed};
+use super::{Pool, SIZES, Stack, overflowed};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -264,41 +264,23 @@ fn a_pool_unmaps_all_but_live_stacks_when_dropped() {
     assert!(limits.iter().any(|&limit| overflowed(limit).is_none()));
 }
 
-/// In a child, because `live` is of the whole process.
 #[test]
 fn live_counts_what_is_handed_out() {
-    if case().is_none() {
-        return assert_success(in_child(
-            module_path!(),
-            "live_counts_what_is_handed_out",
-            "live",
-            &[],
-        ));
-    }
-    assert_eq!(live(), 0);
     let mut pool = Pool::new();
     let (a, b) = (pool.take(1).unwrap(), pool.take(10 * MIB).unwrap());
-    std::thread::spawn(|| {
-        let mut pool = Pool::new();
-        let stacks: Vec<_> = (0..1000).map(|_| pool.take(1).unwrap()).collect();
-        assert_eq!(live(), 1002);
-        stacks.into_iter().for_each(|stack| pool.give(stack));
-        assert_eq!(live(), 2);
-        // A stack that is dropped is leaked, and counts for ever.
-        drop(pool.take(1).unwrap());
-    })
-    .join()
-    .unwrap();
-    assert_eq!(live(), 3);
-    let limits = [a.limit(), b.limit()];
-    pool.give(a);
-    pool.give(b);
-    assert_eq!(live(), 1);
+    assert_eq!(pool.live(), 2);
+    let stacks: Vec<_> = (0..1000).map(|_| pool.take(1).unwrap()).collect();
+    assert_eq!(pool.live(), 1002);
+    stacks.into_iter().for_each(|stack| pool.give(stack));
+    assert_eq!(pool.live(), 2);
     // A mapping of its own goes at once, a slab with the pool.
-    assert_eq!(limits.map(overflowed), [Some(64 * KIB), None]);
-    drop(pool);
-    assert_eq!(limits.map(overflowed), [None, None]);
-    assert_eq!(live(), 1);
+    let own = b.limit();
+    pool.give(b);
+    assert_eq!(overflowed(own), None);
+    assert_eq!(overflowed(a.limit()), Some(64 * KIB));
+    // A stack that is dropped is leaked, and counts for ever.
+    drop(a);
+    assert_eq!(pool.live(), 1);
 }
 
 /// Without light guards the number of mappings is the limit, and reaching it is an orderly error.
@@ -324,7 +306,7 @@ fn the_limit_of_mappings_is_an_error() {
         assert!(stacks.len() < 200_000, "no limit was met");
     };
     assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
-    assert_eq!(live(), stacks.len());
+    assert_eq!(pool.live(), stacks.len());
     assert!(pool.take(MIB).is_err() && pool.take(9 * MIB).is_err());
     // Others still get their mappings.
     std::thread::spawn(|| vec![1_u8; 10 * MIB].len())
@@ -346,7 +328,7 @@ fn the_limit_of_mappings_is_an_error() {
     stacks.extend((0..1000).map(|_| pool.take(MIB).unwrap()));
     stacks.extend((0..1000).map(|_| pool.take(1).unwrap()));
     stacks.drain(..).for_each(|stack| pool.give(stack));
-    assert_eq!(live(), 0);
+    assert_eq!(pool.live(), 0);
 }
 
 #[test]
