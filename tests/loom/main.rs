@@ -1,0 +1,32 @@
+//! Explores the interleavings of the kernel's pure protocols: the life word, the inbox, the idle hubs,
+//! and the wake-up against the end of the waiter.
+//!
+//! The files of `src/rt` are included as they are. What they name of the rest of the kernel stands here
+//! under the same names: [`sys`] has loom's atomics and locks, and [`clock`], [`park`] and [`task`] are
+//! the least that a wait queue needs. loom runs each model in every order of its steps (up to a number
+//! of preemptions), with every value that the memory model lets a load return.
+
+#[allow(dead_code)]
+#[path = "../../src/rt/idle.rs"]
+mod idle;
+#[allow(dead_code)]
+#[path = "../../src/rt/inbox.rs"]
+mod inbox;
+#[allow(dead_code)]
+#[path = "../../src/rt/life.rs"]
+mod life;
+#[allow(dead_code)]
+#[path = "../../src/rt/wait_queue.rs"]
+mod wait_queue;
+
+mod clock;
+mod models;
+mod park;
+mod sys;
+mod task;
+
+/// What waits are named for; here nobody reads it.
+mod reason {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Reason;
+}
