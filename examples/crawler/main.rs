@@ -47,7 +47,10 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = Runtime::builder().workers(options.workers.into()).build();
     let ending = match &runtime {
-        Ok(runtime) => runtime.run(|| crawl(&options)),
+        Ok(runtime) => runtime.run(|| crawl(&options)).map(|mut ending| {
+            ending.summary.peak_green_threads = runtime.handle().metrics().peak_tasks;
+            ending
+        }),
         Err(error) => Err(format!("cannot start the runtime: {error}")),
     };
     match ending.and_then(|ending| conclude(&ending)) {

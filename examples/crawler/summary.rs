@@ -15,6 +15,8 @@ pub struct Summary {
     pub elapsed: Duration,
     /// URLs that were found, but not tried before the crawl ended.
     pub not_tried: u64,
+    /// The most green threads that were alive at once, the server's own included.
+    pub peak_green_threads: usize,
     skipped: BTreeMap<&'static str, u64>,
     failures: BTreeMap<String, u64>,
     latencies: Vec<Duration>,
@@ -72,9 +74,8 @@ impl fmt::Display for Summary {
             f,
             "latency         p50 {median}, p95 {most}, p99 {nearly_all}"
         )?;
-        if let Some(peak) = green::peak_threads() {
-            writeln!(f, "green threads   {} at most", HumanCount(peak as u64))?;
-        }
+        let green_threads = HumanCount(self.peak_green_threads as u64);
+        writeln!(f, "green threads   {green_threads} at most")?;
         if let Some(peak) = peak_memory() {
             writeln!(f, "memory          {} at most", HumanBytes(peak))?;
         }
