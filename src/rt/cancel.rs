@@ -108,14 +108,17 @@ impl Drop for Throw {
     }
 }
 
-/// How deep in unwinding a task is.
+/// How deep in unwinding a task is, as far as can be known.
 struct Standing {
+    /// Scopes entered at this level or deeper can be thrown to.
     level: u32,
-    certain: bool,
+    /// A neighbour on the OS thread is parked in its unwinding, so the task may be less deep than that:
+    /// scopes entered at a lower level are due later, when this is known.
+    doubtful: bool,
 }
 
-/// While it cannot be known whether a task unwinds, a throw to it is tried again this often.
-const UNCERTAIN: Duration = Duration::from_millis(10);
+/// While it cannot be known whether a throw would leave a destructor, it is tried again this often.
+const DOUBT: Duration = Duration::from_millis(10);
 
 impl Scopes {
     pub(super) fn new(deadline: Instant) -> Scopes {
@@ -144,8 +147,8 @@ impl Scopes {
         !self.innermost.get().is_null() || self.root.deadline != Instant::NEVER
     }
 
-    /// The scopes that a throw could reach now, innermost first.
-    fn visible(&self, level: u32) -> impl Iterator<Item = &Scope> {
+    /// The scopes that are not behind a mask, innermost first.
+    fn chain(&self) -> impl Iterator<Item = &Scope> {
         let mut next = Some(self.innermost.get());
         std::iter::from_fn(move || {
             let current = next?;
@@ -154,26 +157,37 @@ impl Scopes {
             next = (!current.is_null()).then(|| scope.parent.get());
             Some(scope)
         })
-        .take_while(move |scope| scope.kind == Kind::Frame && scope.level >= level)
+        .take_while(|scope| scope.kind == Kind::Frame)
+    }
+
+    /// The scopes that a throw could reach now, innermost first.
+    fn visible(&self) -> impl Iterator<Item = &Scope> {
+        let level = self.standing().level;
+        self.chain().filter(move |scope| scope.level >= level)
     }
 
     fn standing(&self) -> Standing {
-        if !thread::panicking() {
-            return Standing {
-                level: 0,
-                certain: true,
-            };
-        }
-        match self.in_flight.load(Ordering::Relaxed) {
-            0 => Standing {
-                level: 1,
-                // The panic may be that of a neighbour which is parked in its unwinding.
-                certain: !current::neighbours_unwind(),
-            },
-            throws => Standing {
-                level: 2 * throws,
-                certain: true,
-            },
+        let (level, doubtful) = if !thread::panicking() {
+            (0, false)
+        } else {
+            match self.in_flight.load(Ordering::Relaxed) {
+                0 if current::is_driven_in_panic() => (0, false),
+                0 => (1, current::neighbours_unwind()),
+                throws => (2 * throws, current::neighbours_unwind()),
+            }
+        };
+        Standing { level, doubtful }
+    }
+
+    /// The level of a scope that is entered now. One that is too low delays a throw; one that is too
+    /// high lets it out of a destructor.
+    fn level_to_enter(&self) -> u32 {
+        let standing = self.standing();
+        let threw = self.in_flight.load(Ordering::Relaxed) > 0;
+        if standing.doubtful && !threw {
+            0
+        } else {
+            standing.level
         }
     }
 
@@ -183,7 +197,7 @@ impl Scopes {
         Scope {
             id,
             kind,
-            level: self.standing().level,
+            level: self.level_to_enter(),
             deadline,
             cancelled: AtomicBool::new(false),
             parent: Cell::new(self.innermost.get()),
@@ -203,22 +217,24 @@ impl Scopes {
 /// cancelled or has expired; else returns the moment at which this must be asked again.
 #[cold]
 pub(super) fn checkpoint(task: &Task) -> Instant {
-    let standing = task.scopes.standing();
+    let Standing { level, doubtful } = task.scopes.standing();
     let now = Instant::now();
     let mut again = Instant::NEVER;
-    let mut due = None;
-    let level = if standing.certain { standing.level } else { 0 };
-    for scope in task.scopes.visible(level) {
-        if scope.is_cancelled() || scope.deadline <= now {
-            due = Some(scope);
-        } else {
-            again = again.min(scope.deadline);
+    let mut outermost = None;
+    for scope in task.scopes.chain() {
+        let due = scope.is_cancelled() || scope.deadline <= now;
+        if scope.level >= level {
+            if due {
+                outermost = Some(scope);
+            } else {
+                again = again.min(scope.deadline);
+            }
+        } else if doubtful {
+            let later = now.checked_add(DOUBT).unwrap_or(Instant::NEVER);
+            again = again.min(if due { later } else { scope.deadline });
         }
     }
-    match due {
-        Some(_) if !standing.certain => {
-            now.checked_add(UNCERTAIN).map_or(again, |at| at.min(again))
-        }
+    match outermost {
         Some(scope) => throw(task, scope),
         None => again,
     }
@@ -299,9 +315,7 @@ pub(crate) fn deadline() -> Instant {
     park::with_current(|task| {
         // SAFETY: the current task's record outlives its own frames.
         let scopes = &unsafe { task.as_ref() }.scopes;
-        let deadlines = scopes
-            .visible(scopes.standing().level)
-            .map(|scope| scope.deadline);
+        let deadlines = scopes.visible().map(|scope| scope.deadline);
         deadlines.min().unwrap_or(Instant::NEVER)
     })
 }
@@ -313,7 +327,7 @@ pub(crate) fn is_requested() -> bool {
         let scopes = &unsafe { task.as_ref() }.scopes;
         let now = Instant::now();
         scopes
-            .visible(scopes.standing().level)
+            .visible()
             .any(|scope| scope.is_cancelled() || scope.deadline <= now)
     })
 }

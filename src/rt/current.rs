@@ -52,7 +52,12 @@ impl Drop for Running {
 
 /// Is a task of this OS thread parked in the middle of its unwinding?
 pub(super) fn neighbours_unwind() -> bool {
-    hub().is_some_and(|hub| hub.parked_unwinding() > 0)
+    hub().is_some_and(Hub::has_parked_unwinding)
+}
+
+/// Was this OS thread unwinding before its hub began to run tasks?
+pub(super) fn is_driven_in_panic() -> bool {
+    hub().is_some_and(Hub::is_driven_in_panic)
 }
 
 /// The runtime that a `spawn` from here goes to.

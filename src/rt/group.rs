@@ -18,6 +18,8 @@ pub(crate) struct Group {
     all_ended: WaitQueue,
     cancelled: AtomicBool,
     failed: AtomicBool,
+    /// A member ended by cancellation.
+    cut_short: AtomicBool,
     /// What the members spawn belongs to this group too. If not, to `outer`.
     inherited: bool,
     outer: Option<Arc<Group>>,
@@ -35,6 +37,7 @@ impl Group {
             all_ended: WaitQueue::new(),
             cancelled: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            cut_short: AtomicBool::new(false),
             inherited,
             outer: Group::to_inherit(),
         })
@@ -95,6 +98,16 @@ impl Group {
     /// A member's failure was seen by nobody.
     pub(super) fn note_failure(&self) {
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// A member ended by cancellation.
+    pub(super) fn note_cancelled(&self) {
+        self.cut_short.store(true, Ordering::Release);
+    }
+
+    /// Has a member ended by cancellation, by a deadline that it inherited perhaps?
+    pub(crate) fn was_cut_short(&self) -> bool {
+        self.cut_short.load(Ordering::Acquire)
     }
 
     /// Has a member failed, and nobody has taken the failure?

@@ -58,11 +58,21 @@ pub(crate) struct Hub {
     poll: RefCell<mio::Poll>,
     events: RefCell<mio::Events>,
     reactor: Arc<Reactor>,
-    parked_unwinding: Cell<usize>,
+    parked_unwinding: Parked,
+    /// The OS thread was unwinding when it began to drive this hub: that panic is no task's.
+    driven_in_panic: Cell<bool>,
     /// The task whose end ends the drive, and whether it has.
     goal: Cell<*const Task>,
     goal_reached: Cell<bool>,
     generation: u32,
+}
+
+/// How many tasks are parked in the middle of their unwinding.
+#[derive(Default)]
+struct Parked {
+    count: Cell<usize>,
+    /// Raised whenever it is known that nobody unwinds: those counted before count no more.
+    epoch: Cell<u64>,
 }
 
 /// A stack kept for those that could not get one: to drop their captures on.
@@ -102,7 +112,8 @@ impl Hub {
             poll: RefCell::new(seed.poll),
             events: RefCell::new(mio::Events::with_capacity(1024)),
             reactor: seed.reactor,
-            parked_unwinding: Cell::new(0),
+            parked_unwinding: Parked::default(),
+            driven_in_panic: Cell::new(false),
             goal: Cell::new(ptr::null()),
             goal_reached: Cell::new(false),
             generation: fork::generation(),
@@ -126,8 +137,14 @@ impl Hub {
         !self.running.get().is_null()
     }
 
-    pub(super) fn parked_unwinding(&self) -> usize {
-        self.parked_unwinding.get()
+    /// Is a task parked in the middle of its unwinding?
+    pub(super) fn has_parked_unwinding(&self) -> bool {
+        self.parked_unwinding.count.get() > 0
+    }
+
+    /// Was this OS thread unwinding before it began to run tasks?
+    pub(super) fn is_driven_in_panic(&self) -> bool {
+        self.driven_in_panic.get()
     }
 
     /// The task that runs now.
@@ -150,7 +167,7 @@ impl Hub {
         // SAFETY: the running task's record outlives its frames.
         let task = unsafe { self.current_task().as_ref() };
         let mut until = deadline;
-        if task.scopes.is_eventful() || task.life.is_interrupted() {
+        if task.may_have_to_end() {
             until = until.min(cancel::checkpoint(task));
         }
         if task.seat.notified.replace(false) {
@@ -171,7 +188,7 @@ impl Hub {
         let current = self.current_task();
         // SAFETY: the running task's record outlives its frames.
         let task = unsafe { current.as_ref() };
-        if task.scopes.is_eventful() || task.life.is_interrupted() {
+        if task.may_have_to_end() {
             cancel::checkpoint(task);
         }
         task.note_wait(Reason::Yield, self.now.get());
@@ -192,7 +209,7 @@ impl Hub {
     }
 
     fn suspend_until(&self, task: &Task, until: Instant) {
-        let timer = pin!(Timer::new(NonNull::from(task), until));
+        let timer = pin!(Timer::new(task.address(), until));
         // SAFETY: it is disarmed below; nothing between unwinds.
         unsafe { self.timers.arm(timer.as_ref()) };
         self.suspend(task);
@@ -204,18 +221,25 @@ impl Hub {
         if thread::panicking() {
             return self.suspend_unwinding(task);
         }
+        let parked = &self.parked_unwinding;
+        if parked.count.get() > 0 {
+            parked.count.set(0);
+            parked.epoch.set(parked.epoch.get() + 1);
+        }
         self.switch(task);
     }
 
     /// Neighbours that run meanwhile see a panic on their OS thread that may not be theirs.
     #[cold]
     fn suspend_unwinding(&self, task: &Task) {
+        let parked = &self.parked_unwinding;
         let unwinds = usize::from(cancel::unwinds(task));
-        self.parked_unwinding
-            .set(self.parked_unwinding.get() + unwinds);
+        let epoch = parked.epoch.get();
+        parked.count.set(parked.count.get() + unwinds);
         self.switch(task);
-        self.parked_unwinding
-            .set(self.parked_unwinding.get() - unwinds);
+        if parked.epoch.get() == epoch {
+            parked.count.set(parked.count.get() - unwinds);
+        }
     }
 
     #[inline(always)]
@@ -233,7 +257,7 @@ impl Hub {
         match task.seat.run.get() {
             Run::Parked => {
                 task.seat.run.set(Run::Queued);
-                self.queue.push(NonNull::from(task));
+                self.queue.push(task.address());
             }
             Run::Running => task.seat.notified.set(true),
             // Queued: it will look at its condition. Unstarted or ended: it waits for nothing.
@@ -256,34 +280,60 @@ impl Hub {
 impl Hub {
     /// Runs tasks until `done` says so (asked once a turn), or `goal` has ended, or `until`.
     pub(super) fn drive(&self, goal: *const Task, until: Instant, done: &dyn Fn() -> bool) {
-        let _running = Running::new(self);
         self.goal.set(goal);
-        self.goal_reached.set(false);
-        loop {
-            if self.generation != fork::generation() {
-                report::fatal(format_args!(
-                    "this process was forked while a runtime was alive; \
-                     its green threads cannot go on in the child"
-                ));
+        self.as_current(|| {
+            while !done() && self.now.get() < until {
+                let busy = self.turn();
+                if self.goal_reached.replace(false) {
+                    break;
+                }
+                if !busy {
+                    self.sleep(until, done);
+                }
             }
-            self.take_inbox();
-            self.runtime.take_injected(&self.queue);
-            self.fire_timers();
-            if done() || self.now.get() >= until {
-                break;
-            }
-            let ran = self.run_batch();
-            self.publish();
-            if self.goal_reached.get() {
-                break;
-            }
-            if !self.queue.is_empty() {
-                self.poll_now();
-            } else if !(ran && self.poll_now()) && !self.runtime.steal_into(&self.queue) {
-                self.sleep(until, done);
-            }
-        }
+        });
         self.goal.set(ptr::null());
+    }
+
+    /// Runs what can run now, for a while, and never sleeps.
+    pub(super) fn drive_a_turn(&self) {
+        self.as_current(|| {
+            self.turn();
+        });
+    }
+
+    /// Runs `f` with this hub as the one of the calling OS thread.
+    fn as_current(&self, f: impl FnOnce()) {
+        let _running = Running::new(self);
+        self.driven_in_panic.set(thread::panicking());
+        self.now.set(Instant::now());
+        report::without_unwinding(f);
+    }
+
+    /// One round: what has come, at most a batch of tasks, what is ready. Returns whether there is more.
+    fn turn(&self) -> bool {
+        self.refuse_fork();
+        self.take_inbox();
+        self.runtime.take_injected(&self.queue);
+        self.fire_timers();
+        let ran = self.run_batch();
+        self.publish();
+        if !self.queue.is_empty() {
+            self.poll_now();
+            return true;
+        }
+        (ran && self.poll_now()) || self.runtime.steal_into(&self.queue)
+    }
+
+    /// In a forked child the other OS threads do not exist, and the epoll instance is the parent's.
+    #[inline]
+    fn refuse_fork(&self) {
+        if self.generation != fork::generation() {
+            report::fatal(format_args!(
+                "this process was forked while a runtime was alive; \
+                 its green threads cannot go on in the child"
+            ));
+        }
     }
 
     /// Runs at most a batch of tasks. Returns whether there was any.
@@ -318,6 +368,7 @@ impl Hub {
         self.running.set(pointer.as_ptr());
         let ended = context.resume();
         self.running.set(ptr::null());
+        self.refuse_fork();
         if ended {
             self.finish(pointer);
         }
@@ -340,12 +391,12 @@ impl Hub {
     }
 
     fn prepare(&self, task: &Task, stack: Stack) {
-        let pointer = NonNull::from(task);
+        let pointer = task.address();
         let context = Context::new(stack, move |exit| {
             // SAFETY: the hub keeps the record until this function has returned.
             let task = unsafe { pointer.as_ref() };
             task.seat.exit.set(Some(exit));
-            task.run();
+            report::without_unwinding(|| task.run());
         });
         // SAFETY: only this hub touches it, and the task does not run.
         unsafe { *task.seat.context.get() = Some(context) };
@@ -357,10 +408,7 @@ impl Hub {
     fn refuse(&self, task: &Task, reason: NoStack) {
         task.seat.run.set(Run::Queued);
         task.refuse(Box::new(reason));
-        self.reserve
-            .waiting
-            .borrow_mut()
-            .push_back(NonNull::from(task));
+        self.reserve.waiting.borrow_mut().push_back(task.address());
         self.use_reserve();
     }
 
@@ -531,9 +579,14 @@ impl Hub {
         !events.is_empty()
     }
 
+    /// Nobody will drive the hub for a while, or ever again: its sources register elsewhere.
+    pub(super) fn release_sources(&self) {
+        self.reactor.release();
+    }
+
     /// Ends the hub. All its tasks have ended, or are leaked.
     pub(super) fn close(&self) {
-        self.reactor.close();
+        self.release_sources();
         self.mailbox.close();
         if let Some(stack) = self.reserve.stack.take() {
             self.stacks.borrow_mut().give(stack);

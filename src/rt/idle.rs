@@ -72,6 +72,9 @@ impl Idle {
             state.searchers -= 1;
             state.searchers == 0
         });
+        // Pairs with the fence of `wake_for_work`: a queuer that saw us search, or the caller's next
+        // look at the queues sees its task.
+        fence(Ordering::SeqCst);
         if found && last { self.pick() } else { None }
     }
 

@@ -42,7 +42,7 @@ pub use metrics::Metrics;
 pub use no_stack::NoStack;
 pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to, offload_to};
-pub(crate) use park::{on_green_thread, park, sleep_until, spend, with_current, yield_now};
+pub(crate) use park::{checkpoint, park, sleep_until, spend, with_current, yield_now};
 pub use reason::Reason;
 pub(crate) use report::fatal;
 pub use runtime::{Builder, Handle, Runtime, run};

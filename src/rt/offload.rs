@@ -85,11 +85,9 @@ impl Pool {
             let mut state = self.lock();
             state.threads -= 1;
             let nobody = state.threads == 0;
-            let job = nobody.then(|| state.jobs.pop_front()).flatten();
+            let jobs = nobody.then(|| std::mem::take(&mut state.jobs));
             drop(state);
-            if let Some(job) = job {
-                job.run();
-            }
+            jobs.into_iter().flatten().for_each(Job::run);
         }
     }
 

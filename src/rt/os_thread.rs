@@ -92,7 +92,7 @@ pub(super) fn park(reason: Reason, deadline: Instant) {
 pub(super) fn checkpoint() -> Instant {
     // SAFETY: valid, see `record`.
     let task = unsafe { record().as_ref() };
-    if task.scopes.is_eventful() || task.life.is_interrupted() {
+    if task.may_have_to_end() {
         cancel::checkpoint(task)
     } else {
         Instant::NEVER

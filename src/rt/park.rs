@@ -9,6 +9,7 @@
 use std::ptr::NonNull;
 use std::thread;
 
+use super::cancel;
 use super::clock::Instant;
 use super::current;
 use super::os_thread;
@@ -23,6 +24,18 @@ pub(crate) fn park(reason: Reason, deadline: Instant) {
         Some(hub) => hub.park(reason, deadline),
         None => os_thread::park(reason, deadline),
     }
+}
+
+/// Throws if the calling thread is to end; never suspends. For one who has seen the effect of a
+/// deadline that holds for it as well.
+pub(crate) fn checkpoint() {
+    with_current(|task| {
+        // SAFETY: the current task's record outlives its own frames.
+        let task = unsafe { task.as_ref() };
+        if task.may_have_to_end() {
+            cancel::checkpoint(task);
+        }
+    });
 }
 
 /// Lets all others that can run go first.

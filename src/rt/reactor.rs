@@ -4,10 +4,10 @@
 //! token of a registration is a place in a table and a generation, so an event that was under way
 //! when its source left finds nobody, whatever descriptor has taken the number since.
 
+use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{io, mem};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
@@ -105,11 +105,15 @@ impl Reactor {
         }
     }
 
-    /// The hub ends: its sources forget it, and register elsewhere when they must wait again.
-    pub(super) fn close(&self) {
-        let places = mem::take(&mut *self.table()).places;
-        self.registered.store(0, Ordering::Relaxed);
-        for source in places.into_iter().filter_map(|place| place.source) {
+    /// The hub ends, or is not driven for a while: its sources forget it, and register elsewhere when
+    /// they must wait again.
+    pub(super) fn release(&self) {
+        let sources: Vec<_> = {
+            let table = self.table();
+            let places = table.places.iter();
+            places.filter_map(|place| place.source.clone()).collect()
+        };
+        for source in sources {
             source.forget_hub(self);
         }
     }

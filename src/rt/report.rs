@@ -3,7 +3,8 @@
 use std::any::Any;
 use std::fmt::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
-use std::{process, thread};
+use std::sync::{OnceLock, mpsc};
+use std::{mem, process, thread};
 
 use super::cancel;
 use super::current;
@@ -23,15 +24,52 @@ pub(crate) fn error(message: fmt::Arguments<'_>) {
         log::error!(target: "sylvan", "{message}");
         return;
     }
-    let text = message.to_string();
-    let copy = text.clone();
-    let helper = thread::Builder::new().name("sylvan-report".into());
-    if helper
-        .spawn(move || log::error!(target: "sylvan", "{text}"))
-        .is_err()
-    {
-        let _ = writeln!(Stderr, "sylvan: {copy}");
+    if let Err(mpsc::SendError(text)) = helper().send(message.to_string()) {
+        let _ = writeln!(Stderr, "sylvan: {text}");
     }
+}
+
+/// The way to the OS thread that calls the logger for the hubs. If it could not be started nobody
+/// receives.
+fn helper() -> &'static mpsc::Sender<String> {
+    static HELPER: OnceLock<mpsc::Sender<String>> = OnceLock::new();
+    HELPER.get_or_init(|| {
+        let (sender, texts) = mpsc::channel::<String>();
+        let helper = thread::Builder::new().name("sylvan-report".into());
+        let _ = helper.spawn(move || {
+            for text in texts {
+                contain(|| log::error!(target: "sylvan", "{text}"));
+            }
+        });
+        sender
+    })
+}
+
+/// Runs what may panic where no panic may pass: a logger, the drop of a panic's payload.
+fn contain(f: impl FnOnce()) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
+        let _ = writeln!(Stderr, "sylvan: a report or a panic's payload panicked");
+        // Its drop may panic as well.
+        mem::forget(payload);
+    }
+}
+
+/// Runs `f`; aborts the process if it unwinds. Past this point that would leave a hub half-way, and
+/// what tasks borrow without an owner.
+#[inline]
+pub(super) fn without_unwinding<R>(f: impl FnOnce() -> R) -> R {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            fatal(format_args!(
+                "a panic has got past the end of a green thread"
+            ));
+        }
+    }
+    let abort = Abort;
+    let result = f();
+    mem::forget(abort);
+    result
 }
 
 /// Tells of a broken invariant of our own and ends the process.
@@ -54,24 +92,28 @@ pub(super) fn lost_panic(task: &Task, payload: &(dyn Any + Send)) {
     if cancel::is_cancellation(payload) {
         return;
     }
-    error(format_args!(
-        "green thread '{}' (spawned at {}) failed, and nobody waits for it: {}",
-        task.display_name(),
-        task.identity.spawned_at,
-        Message(payload),
-    ));
+    contain(|| {
+        error(format_args!(
+            "green thread '{}' (spawned at {}) failed, and nobody waits for it: {}",
+            task.display_name(),
+            task.identity.spawned_at,
+            Message(payload),
+        ));
+    });
 }
 
 /// Runs destructors of the user's that may panic with nobody to catch it.
 pub(super) fn catch_panic(task: &Task, doing: &str, f: impl FnOnce()) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
-        error(format_args!(
-            "green thread '{}' (spawned at {}) panicked while {doing}: {}",
-            task.display_name(),
-            task.identity.spawned_at,
-            Message(payload.as_ref()),
-        ));
-    }
+    contain(|| {
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
+            error(format_args!(
+                "green thread '{}' (spawned at {}) panicked while {doing}: {}",
+                task.display_name(),
+                task.identity.spawned_at,
+                Message(payload.as_ref()),
+            ));
+        }
+    });
 }
 
 /// A panic's payload in words.

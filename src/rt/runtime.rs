@@ -1,7 +1,7 @@
 //! A runtime: a number of hubs, the tasks they share, and their beginning and end.
 
 use std::marker::PhantomData;
-use std::mem::{self, ManuallyDrop};
+use std::mem;
 use std::num::NonZeroUsize;
 use std::panic;
 use std::ptr::{self, NonNull};
@@ -12,7 +12,7 @@ use std::{fmt, io, thread};
 
 use crossbeam_deque::{Injector, Steal, Stealer};
 
-use super::cancel::Cancelled;
+use super::cancel::{self, Cancelled};
 use super::clock::Instant;
 use super::group::Group;
 use super::hub::{self, Hub};
@@ -181,7 +181,7 @@ impl Shared {
         // SAFETY: counted.
         let task = unsafe { pointer.as_ref() };
         task.cancel();
-        task.run();
+        report::without_unwinding(|| task.run());
         self.task_has_ended(task);
         // SAFETY: the run machinery's count, which ends here.
         drop(unsafe { TaskRef::from_raw(pointer) });
@@ -249,7 +249,17 @@ impl Shared {
         if let Some(next) = self.idle.stop_search(found) {
             self.hubs[next].mailbox.rouse();
         }
+        // Who queued a task behind our back saw us searching, and woke nobody.
+        if !found && self.has_unstarted() {
+            self.work_was_queued();
+        }
         found
+    }
+
+    /// Does an unstarted task stand in a queue that others can take from?
+    fn has_unstarted(&self) -> bool {
+        let stealable = |hub: &Remote| hub.stealer.as_ref().is_some_and(|it| !it.is_empty());
+        !self.injector.is_empty() || self.hubs.iter().any(stealable)
     }
 
     fn steal_from_hubs(&self, queue: &RunQueue) -> bool {
@@ -275,8 +285,7 @@ impl Shared {
     /// A hub enters itself as sleeping. `false`: there is work, it must not sleep.
     pub(super) fn prepare_sleep(&self, index: usize) -> bool {
         self.idle.sleep(index);
-        let stealable = |hub: &Remote| hub.stealer.as_ref().is_some_and(|it| !it.is_empty());
-        self.injector.is_empty() && !self.hubs.iter().any(stealable)
+        !self.has_unstarted()
     }
 
     /// A hub is awake again.
@@ -392,7 +401,7 @@ fn lay_stack_by(hub: &Hub) {
 
 /// The process-wide runtime of those who spawn from a plain OS thread. It is never closed.
 pub(super) fn default() -> Arc<Shared> {
-    static DEFAULT: OnceLock<Arc<Shared>> = OnceLock::new();
+    static DEFAULT: OnceLock<(u32, Arc<Shared>)> = OnceLock::new();
     let start = || {
         let hubs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let (shared, seeds) = Shared::new(hubs, default_stack_size())?;
@@ -401,11 +410,17 @@ pub(super) fn default() -> Arc<Shared> {
         }
         Ok(shared)
     };
-    let runtime = DEFAULT.get_or_init(|| {
-        start().unwrap_or_else(|error: io::Error| {
+    let (generation, runtime) = DEFAULT.get_or_init(|| {
+        let runtime = start().unwrap_or_else(|error: io::Error| {
             panic!("the default runtime of green threads cannot be started: {error}")
-        })
+        });
+        (fork::generation(), runtime)
     });
+    assert_eq!(
+        *generation,
+        fork::generation(),
+        "this process was forked; the default runtime's OS threads are its parent's"
+    );
     runtime.clone()
 }
 
@@ -480,7 +495,7 @@ impl Builder {
         let stack_size = self.stack_size.unwrap_or_else(default_stack_size);
         let (shared, mut seeds) = Shared::new(self.workers, stack_size)?;
         let mut runtime = Runtime {
-            hub: ManuallyDrop::new(Box::new(Hub::new(seeds.remove(0), shared.clone()))),
+            hub: OwnHub::new(Hub::new(seeds.remove(0), shared.clone())),
             shared: shared.clone(),
             threads: Vec::new(),
             closed: false,
@@ -512,10 +527,37 @@ impl Default for Builder {
 pub struct Runtime {
     shared: Arc<Shared>,
     /// In a place of its own: suspended tasks point to it. Leaked if it is dropped while it runs.
-    hub: ManuallyDrop<Box<Hub>>,
+    hub: OwnHub,
     threads: Vec<thread::JoinHandle<()>>,
     closed: bool,
     not_send: PhantomData<*mut ()>,
+}
+
+/// A hub that can be moved while others point to it, which a `Box` does not promise. Not freed by its
+/// drop.
+struct OwnHub(NonNull<Hub>);
+
+impl OwnHub {
+    fn new(hub: Hub) -> OwnHub {
+        OwnHub(NonNull::from(Box::leak(Box::new(hub))))
+    }
+
+    /// # Safety
+    ///
+    /// Nobody points to it, and it is not used again.
+    unsafe fn free(&mut self) {
+        // SAFETY: made by `Box::leak`; the rest by the caller's promise.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+impl std::ops::Deref for OwnHub {
+    type Target = Hub;
+
+    fn deref(&self) -> &Hub {
+        // SAFETY: valid until freed.
+        unsafe { self.0.as_ref() }
+    }
 }
 
 impl Runtime {
@@ -590,6 +632,7 @@ impl Runtime {
             main.cancel();
         }
         self.hub.drive(&raw const *main, Instant::NEVER, &|| false);
+        self.hub.release_sources();
         *self.main() = None;
         self.shared.stop_requested.store(false, Ordering::SeqCst);
         join.into_result()
@@ -663,19 +706,21 @@ impl Runtime {
         self.hub.close();
     }
 
-    /// A runtime that was made, and is dropped, by a green thread of another: its first hub cannot run
-    /// here, and never did, so no started task lives on it.
+    /// A runtime that is dropped by a green thread of another: its first hub takes turns with the
+    /// other one, on this green thread's stack.
     #[cold]
     fn end_on_green_thread(&self) {
+        let mut until = Instant::after(PATIENCE);
         loop {
-            match self.shared.injector.steal() {
-                Steal::Success(runnable) => self.shared.refuse_closing(runnable.0),
-                Steal::Retry => {}
-                Steal::Empty => break,
+            self.hub.drive_a_turn();
+            if self.shared.task_count() == 0 {
+                return;
             }
-        }
-        while self.shared.task_count() > 0 {
-            super::cancel::mask(|| park::sleep_until(Instant::after(Duration::from_millis(1))));
+            if Instant::now() >= until {
+                self.shared.name_those_left();
+                until = Instant::after(PATIENCE);
+            }
+            cancel::mask(|| park::sleep_until(Instant::after(Duration::from_millis(1))));
         }
     }
 
@@ -686,7 +731,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        let from_inside = current::hub().is_some_and(|hub| ptr::eq(hub, &**self.hub));
+        let from_inside = current::hub().is_some_and(|hub| ptr::eq(hub, &*self.hub));
         if from_inside {
             report::error(format_args!(
                 "a runtime is dropped by one of its own green threads: it stops, and is leaked"
@@ -695,7 +740,7 @@ impl Drop for Runtime {
         }
         self.end();
         // SAFETY: no task lives on it any more, and it is not used again.
-        unsafe { ManuallyDrop::drop(&mut self.hub) };
+        unsafe { self.hub.free() };
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -126,28 +127,12 @@ impl Source {
     /// This descriptor of the description is about to be closed or given away. Those who wait on
     /// other clones register anew.
     pub(crate) fn forget_fd(&self, fd: RawFd) {
-        let ended = {
-            let mut registration = self.registration();
-            match &*registration {
-                Some(current) if current.fd == fd => registration.take(),
-                _ => None,
-            }
-        };
-        if let Some(registration) = ended {
-            registration.end();
-            self.start_over();
-        }
+        self.unregister_if(|registration| registration.fd == fd);
     }
 
-    /// Its hub has ended.
+    /// Its hub ends, or rests.
     pub(super) fn forget_hub(&self, reactor: &Reactor) {
-        let mut registration = self.registration();
-        let is_its = |current: &Registration| std::ptr::eq(&*current.reactor, reactor);
-        if registration.as_ref().is_some_and(is_its) {
-            *registration = None;
-            drop(registration);
-            self.start_over();
-        }
+        self.unregister_if(|registration| ptr::eq(&*registration.reactor, reactor));
     }
 
     /// The kernel reported something.
@@ -157,6 +142,19 @@ impl Source {
         }
         if readiness.write {
             self.write.report(readiness.no_hint);
+        }
+    }
+
+    fn unregister_if(&self, condition: impl FnOnce(&Registration) -> bool) {
+        let mut registration = self.registration();
+        if !registration.as_ref().is_some_and(condition) {
+            return;
+        }
+        let ended = registration.take();
+        drop(registration);
+        if let Some(ended) = ended {
+            ended.end();
+            self.start_over();
         }
     }
 

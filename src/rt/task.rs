@@ -35,6 +35,8 @@ use crate::sys::context::{Context, Exit};
 /// A task's record. See the module's text.
 pub(crate) struct Task {
     vtable: &'static VTable,
+    /// Its own address, with the right to the whole allocation, which a `&Task` does not give.
+    address: Cell<NonNull<Task>>,
     references: AtomicUsize,
     pub(super) life: Life,
     pub(super) seat: Seat,
@@ -162,10 +164,22 @@ impl Task {
         self.interrupt();
     }
 
+    /// Could its next suspension throw, now or at a deadline?
+    #[inline]
+    pub(super) fn may_have_to_end(&self) -> bool {
+        self.scopes.is_eventful() || self.life.is_interrupted()
+    }
+
     /// Another reference to this record.
     pub(crate) fn reference(&self) -> TaskRef {
         self.references.fetch_add(1, Ordering::Relaxed);
-        TaskRef(NonNull::from(self))
+        TaskRef(self.address())
+    }
+
+    /// The record's address, with the right to its whole allocation.
+    #[inline]
+    pub(super) fn address(&self) -> NonNull<Task> {
+        self.address.get()
     }
 
     /// The hub with this mailbox is about to run it for the first time. Returns whether it was
@@ -181,13 +195,20 @@ impl Task {
     /// If the result is stored already (the task was refused a stack) it only drops the closure.
     pub(super) fn run(&self) {
         // SAFETY: the vtable fits this record, and the hub calls this once.
-        unsafe { (self.vtable.run)(NonNull::from(self)) }
+        unsafe { (self.vtable.run)(self.address()) }
     }
 
     /// Ends the task with `failure` instead of a result; its closure is dropped by `run`, later.
     pub(super) fn refuse(&self, failure: Box<dyn Any + Send>) {
         // SAFETY: the vtable fits this record, which was not run.
-        unsafe { (self.vtable.refuse)(NonNull::from(self), failure) }
+        unsafe { (self.vtable.refuse)(self.address(), failure) }
+    }
+
+    /// Destroys its thread-locals, on its own stack.
+    fn destroy_locals(&self) {
+        self.locals.destroy(|value| {
+            report::catch_panic(self, "dropping a thread-local", move || drop(value));
+        });
     }
 
     fn finish(&self) {
@@ -197,7 +218,7 @@ impl Task {
         }
         if !completion.handle {
             // SAFETY: the result is stored, and with no handle it is ours.
-            unsafe { (self.vtable.drop_result)(NonNull::from(self)) }
+            unsafe { (self.vtable.drop_result)(self.address()) }
         }
     }
 
@@ -237,6 +258,8 @@ impl Task {
     fn new(vtable: &'static VTable, life: Life, references: usize, options: Options) -> Task {
         Task {
             vtable,
+            // Known only when it lies in its allocation; see `set_address`.
+            address: Cell::new(NonNull::dangling()),
             references: AtomicUsize::new(references),
             life,
             seat: Seat {
@@ -289,7 +312,10 @@ impl TaskRef {
         };
         let mut task = Task::new(&OS_THREAD, Life::of_os_thread(), 1, options);
         task.parker = Some(parker);
-        TaskRef(NonNull::from(Box::leak(Box::new(task))))
+        let address = NonNull::from(Box::leak(Box::new(task)));
+        // SAFETY: just made, and nobody else knows of it.
+        unsafe { set_address(address) };
+        TaskRef(address)
     }
 
     /// Gives up the reference, but not the count.
@@ -426,26 +452,33 @@ impl<F: FnOnce() -> T, T> TaskCell<F, T> {
         let Some(closure) = closure else {
             report::fatal(format_args!("a task was run twice"));
         };
-        if task.is_complete() {
-            // It was refused a stack of its own; here is one to drop its captures on.
-            report::catch_panic(task, "dropping what it captured", move || drop(closure));
-            return;
-        }
-        let result = if task.scopes.root().is_cancelled() {
-            // It never runs. Its captures are dropped as if by a neighbour: undisturbed.
+        // It never runs if it was cancelled before, or was refused a stack and is given this one to
+        // clean up on. Its captures are dropped as if by a neighbour: undisturbed.
+        let drop_captures = |closure| {
             cancel::mask(|| {
                 report::catch_panic(task, "dropping what it captured", move || drop(closure));
             });
+        };
+        if task.is_complete() {
+            drop_captures(closure);
+            cancel::mask(|| task.destroy_locals());
+            return;
+        }
+        let result = if task.scopes.root().is_cancelled() {
+            drop_captures(closure);
             Err(Box::new(Cancelled::new()) as Box<dyn Any + Send>)
         } else {
             task.scopes
                 .settle(panic::catch_unwind(AssertUnwindSafe(closure)))
         };
+        if let (Err(payload), Some(group)) = (&result, &task.group)
+            && payload.is::<Cancelled>()
+        {
+            group.note_cancelled();
+        }
         // The frame that throws would go to is gone.
         cancel::mask(|| {
-            task.locals.destroy(|value| {
-                report::catch_panic(task, "dropping a thread-local", move || drop(value));
-            });
+            task.destroy_locals();
             // SAFETY: as above.
             unsafe { *cell.result.get() = Some(result) };
             task.finish();
@@ -501,12 +534,24 @@ where
         result: UnsafeCell::new(None),
     }));
     let task = NonNull::from(cell).cast::<Task>();
+    // SAFETY: just made, and nobody else knows of it.
+    unsafe { set_address(task) };
     let join = Join {
         // SAFETY: the second of the two counts.
         task: unsafe { TaskRef::from_raw(task) },
         marker: std::marker::PhantomData,
     };
     (task, join)
+}
+
+/// Tells a record where it lies.
+///
+/// # Safety
+///
+/// The record is there, and nobody else uses it yet.
+unsafe fn set_address(task: NonNull<Task>) {
+    // SAFETY: by the caller's promise.
+    unsafe { task.as_ref() }.address.set(task);
 }
 
 /// The right to a task's result.

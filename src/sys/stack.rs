@@ -33,7 +33,6 @@ use class::Class;
 pub(crate) use registry::overflowed;
 use slab::{Shape, Slab};
 
-
 /// The sizes of the classes. Larger requests get a mapping of their own.
 const SIZES: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 8 << 20];
 

@@ -74,7 +74,7 @@ pub(super) fn take_permit(task: NonNull<Task>) -> bool {
     // SAFETY: the current thread's record is alive.
     unsafe { task.as_ref() }
         .permit
-        .swap(false, Ordering::Acquire)
+        .swap(false, Ordering::AcqRel)
 }
 
 impl fmt::Debug for Thread {
@@ -119,7 +119,14 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> Result<T> {
         rt::spend();
         while !self.join.wait(Instant::NEVER) {}
-        self.join.into_result()
+        let result = self.join.into_result();
+        if let Err(payload) = &result
+            && rt::is_cancellation(payload.as_ref())
+        {
+            // By a deadline that it inherited, perhaps, and so the caller's, too: then that goes first.
+            rt::checkpoint();
+        }
+        result
     }
 
     /// Has the thread ended, so that [`join`](Self::join) will not wait? Never suspends.

@@ -61,7 +61,13 @@ where
     let cancelled = match &result {
         Err(payload) if rt::is_cancellation(payload.as_ref()) => Ok(()),
         // A cancellation of this wait, too, must reach the threads.
-        _ => panic::catch_unwind(AssertUnwindSafe(|| scope.group.wait(Reason::Scope))),
+        _ => panic::catch_unwind(AssertUnwindSafe(|| {
+            scope.group.wait(Reason::Scope);
+            if scope.group.was_cut_short() {
+                // By a deadline that it inherited, perhaps, and so the caller's, too.
+                rt::checkpoint();
+            }
+        })),
     };
     if scope.group.len() > 0 {
         scope.group.cancel();

@@ -1,0 +1,471 @@
+//! Demonstrations of bugs in the kernel. Run each alone and under `timeout`: several hang or abort.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sylvan::runtime::Runtime;
+use sylvan::{task, thread, time};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Runs its closure when dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// `ended` may be set between a worker's look at it and its falling asleep.
+#[test]
+fn closing_many_runtimes_never_hangs() {
+    for round in 0..20_000 {
+        if round % 100 == 0 {
+            eprintln!("round {round}");
+        }
+        let start = Instant::now();
+        let runtime = Runtime::builder().workers(4).build().unwrap();
+        runtime.run(|| {
+            for _ in 0..4 {
+                drop(thread::spawn(|| {}));
+            }
+        });
+        runtime.close();
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(3), "round {round} took {took:?}");
+    }
+}
+
+#[test]
+fn a_runtime_dropped_while_its_thread_panics_ends() {
+    let result = panic::catch_unwind(|| {
+        let runtime = Runtime::new().unwrap();
+        runtime.run(|| {
+            drop(thread::spawn(|| thread::sleep(HOUR)));
+            thread::yield_now();
+            panic!("an ordinary failure of a test");
+        });
+    });
+    assert!(result.is_err());
+}
+
+#[test]
+fn a_timeout_works_in_a_run_of_a_destructor_that_unwinds() {
+    let result = panic::catch_unwind(|| {
+        let _guard = OnDrop(|| {
+            sylvan::run(|| {
+                assert!(time::timeout(ms(10), || thread::sleep(HOUR)).is_err());
+            });
+        });
+        panic!("x");
+    });
+    assert!(result.is_err());
+}
+
+#[test]
+fn a_used_runtime_dropped_in_a_green_thread_of_another_ends() {
+    let runtime = Runtime::new().unwrap();
+    runtime.run(|| {
+        drop(thread::spawn(|| thread::sleep(HOUR)));
+        thread::yield_now();
+    });
+    sylvan::run(move || drop(runtime));
+}
+
+#[test]
+fn an_unstarted_leftover_ends_when_its_runtime_is_dropped_in_a_green_thread() {
+    let runtime = Runtime::new().unwrap();
+    runtime.run(|| drop(thread::spawn(|| {})));
+    sylvan::run(move || drop(runtime));
+}
+
+#[test]
+fn two_unwinding_tasks_both_bound_their_clean_up() {
+    sylvan::run(|| {
+        let tasks: Vec<_> = (0..2)
+            .map(|_| {
+                thread::spawn(|| {
+                    let _guard = OnDrop(|| {
+                        let _ = time::timeout(ms(20), || thread::sleep(HOUR));
+                    });
+                    panic!("x");
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert!(task.join().is_err());
+        }
+    });
+}
+
+#[test]
+fn who_parked_long_ago_does_not_hold_back_a_later_clean_up() {
+    sylvan::run(|| {
+        // Panics, and is parked in its destructor for a while.
+        let first = thread::spawn(|| {
+            let _guard = OnDrop(|| thread::sleep(ms(20)));
+            panic!("x");
+        });
+        thread::yield_now();
+        // Parks meanwhile, for ever.
+        let bystander = thread::spawn(thread::park);
+        thread::yield_now();
+        assert!(first.join().is_err());
+        let second = thread::spawn(|| {
+            let _guard = OnDrop(|| {
+                let _ = time::timeout(ms(20), || thread::sleep(HOUR));
+            });
+            panic!("y");
+        });
+        assert!(second.join().is_err());
+        bystander.cancel();
+    });
+}
+
+#[test]
+fn a_timeout_entered_beside_an_unwinding_neighbour_does_not_abort_later() {
+    sylvan::run(|| {
+        let neighbour = thread::spawn(|| {
+            let _guard = OnDrop(|| thread::sleep(ms(20)));
+            panic!("x");
+        });
+        thread::yield_now();
+        // Entered while the neighbour is parked in its unwinding: its level is taken as 1.
+        let result = panic::catch_unwind(AssertUnwindSafe(|| {
+            time::timeout(ms(60), || {
+                thread::sleep(ms(40));
+                let _guard = OnDrop(|| thread::sleep(ms(100)));
+                panic!("y");
+            })
+        }));
+        assert!(result.is_err());
+        assert!(neighbour.join().is_err());
+    });
+}
+
+#[test]
+fn a_timeout_around_a_nested_panic_in_a_destructor_does_not_abort() {
+    sylvan::run(|| {
+        let task = thread::spawn(|| {
+            let _outer = OnDrop(|| {
+                let _ = time::timeout(ms(20), || {
+                    let _ = panic::catch_unwind(|| {
+                        let _inner = OnDrop(|| thread::sleep(ms(60)));
+                        panic!("inner");
+                    });
+                });
+            });
+            panic!("outer");
+        });
+        assert!(task.join().is_err());
+    });
+}
+
+#[test]
+fn a_timeout_around_a_scope_elapses_whoever_is_woken_first() {
+    sylvan::run(|| {
+        let result = time::timeout(ms(20), || {
+            thread::scope(|scope| {
+                scope.spawn(|| thread::sleep(HOUR));
+                // The child arms its timer first.
+                thread::yield_now();
+            });
+        });
+        assert!(result.is_err(), "the child was cut short, and nobody was told");
+    });
+}
+
+#[test]
+fn a_timeout_around_a_join_elapses_whoever_is_woken_first() {
+    sylvan::run(|| {
+        let result = time::timeout(ms(20), || {
+            thread::scope(|scope| {
+                let child = scope.spawn(|| thread::sleep(HOUR));
+                thread::yield_now();
+                child.join().unwrap();
+            });
+        });
+        assert!(result.is_err());
+    });
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the payload's destructor panics");
+    }
+}
+
+#[test]
+fn a_payload_that_panics_when_dropped_does_not_unwind_the_hub() {
+    let outer = sylvan::run(|| {
+        drop(thread::spawn(|| panic::panic_any(Bomb)));
+        thread::sleep(ms(10));
+        1
+    });
+    assert_eq!(outer, 1);
+}
+
+#[test]
+fn a_result_whose_destructor_panics_with_a_bomb_does_not_unwind_the_hub() {
+    struct Result;
+    impl Drop for Result {
+        fn drop(&mut self) {
+            panic::panic_any(Bomb);
+        }
+    }
+    let outer = sylvan::run(|| {
+        drop(thread::spawn(|| Result));
+        thread::sleep(ms(10));
+        1
+    });
+    assert_eq!(outer, 1);
+}
+
+struct PanickingLogger;
+
+impl log::Log for PanickingLogger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        panic!("the logger panics on: {}", record.args());
+    }
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_that_panics_does_not_unwind_the_hub() {
+    log::set_logger(&PanickingLogger).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    let value = sylvan::run(|| {
+        drop(thread::spawn(|| panic!("lost")));
+        thread::sleep(ms(10));
+        1
+    });
+    assert_eq!(value, 1);
+}
+
+/// Borrowed data, a scoped thread on another hub that uses it, and a hub that unwinds.
+#[test]
+fn a_hub_that_unwinds_lets_borrowed_data_go() {
+    log::set_logger(&PanickingLogger).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    let alive = Arc::new(AtomicBool::new(true));
+    let used_after = Arc::new(AtomicUsize::new(0));
+    let (theirs, count) = (alive.clone(), used_after.clone());
+    std::thread::spawn(move || {
+        let runtime = std::mem::ManuallyDrop::new(Runtime::builder().workers(2).build().unwrap());
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+            let borrowed = OnDrop(|| theirs.store(false, Ordering::SeqCst));
+            let (borrowed_alive, count) = (&theirs, &count);
+            runtime.run(|| {
+                let _borrowed = &borrowed;
+                thread::scope(|scope| {
+                    scope.spawn(move || {
+                        for _ in 0..50 {
+                            std::thread::sleep(ms(10));
+                            if !borrowed_alive.load(Ordering::SeqCst) {
+                                count.fetch_add(1, Ordering::SeqCst);
+                            }
+                        }
+                    });
+                    std::thread::sleep(ms(50));
+                    drop(thread::spawn_local(|| panic!("lost")));
+                });
+            });
+        }));
+        std::thread::sleep(Duration::from_secs(2));
+    })
+    .join()
+    .unwrap();
+    assert_eq!(
+        used_after.load(Ordering::SeqCst),
+        0,
+        "a scoped thread ran on after what it borrows was dropped"
+    );
+}
+
+#[test]
+fn captures_of_a_refused_task_may_suspend_when_it_is_cancelled() {
+    let done = Arc::new(AtomicBool::new(false));
+    sylvan::run(|| {
+        let flag = done.clone();
+        let guard = OnDrop(move || {
+            thread::sleep(ms(10));
+            flag.store(true, Ordering::SeqCst);
+        });
+        let builder = thread::Builder::new().stack_size(1 << 60);
+        let refused = builder.spawn(move || drop(guard)).unwrap();
+        refused.cancel();
+        assert!(refused.join().is_err());
+    });
+    assert!(done.load(Ordering::SeqCst), "its destructor was cut short");
+}
+
+struct WhereDropped(std::thread::ThreadId, Arc<AtomicUsize>, #[allow(dead_code)] Rc<()>);
+
+impl Drop for WhereDropped {
+    fn drop(&mut self) {
+        let same = std::thread::current().id() == self.0;
+        self.1.fetch_add(if same { 1 } else { 1000 }, Ordering::SeqCst);
+    }
+}
+
+sylvan::thread_local! {
+    static NOT_SEND: RefCell<Option<WhereDropped>> = RefCell::new(None);
+    #[allow(dead_code)]
+    static UNUSED: Cell<u8> = Cell::new(0);
+}
+
+#[test]
+fn thread_locals_of_a_refused_task_stay_on_their_os_thread() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let kept = sylvan::run(|| {
+        let count = drops.clone();
+        let guard = OnDrop(move || {
+            let id = std::thread::current().id();
+            NOT_SEND.set(Some(WhereDropped(id, count.clone(), Rc::new(()))));
+        });
+        let builder = thread::Builder::new().stack_size(1 << 60);
+        builder.spawn(move || drop(guard)).unwrap()
+    });
+    std::thread::spawn(move || drop(kept)).join().unwrap();
+    assert_eq!(drops.load(Ordering::SeqCst), 1, "1000: dropped on a foreign OS thread");
+}
+
+/// A leaked runtime's OS thread ends while a parked task lends out one of its thread-locals.
+#[test]
+fn thread_locals_lent_by_a_parked_task_outlive_its_os_thread() {
+    std::thread_local! {
+        static LENT: OnDrop<fn()> = const { OnDrop(|| ENDED.store(true, Ordering::SeqCst)) };
+    }
+    static ENDED: AtomicBool = AtomicBool::new(false);
+    static USED_AFTER: AtomicBool = AtomicBool::new(false);
+    std::thread::spawn(|| {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        runtime.run(|| {
+            drop(thread::spawn_local(|| {
+                LENT.with(|_lent| {
+                    // `&_lent` could be used by the scoped thread if it were `Sync`.
+                    thread::scope(|scope| {
+                        scope.spawn(|| {
+                            for _ in 0..100 {
+                                std::thread::sleep(ms(5));
+                                if ENDED.load(Ordering::SeqCst) {
+                                    USED_AFTER.store(true, Ordering::SeqCst);
+                                }
+                            }
+                        });
+                        // Keeps this hub busy until the other one has stolen it.
+                        std::thread::sleep(ms(50));
+                    });
+                });
+            }));
+            std::thread::sleep(ms(50));
+            thread::yield_now();
+        });
+        std::mem::forget(runtime);
+    })
+    .join()
+    .unwrap();
+    std::thread::sleep(ms(700));
+    assert!(!USED_AFTER.load(Ordering::SeqCst));
+}
+
+/// A destructor that panics on the pool ends one of its threads without accounting for it.
+#[test]
+fn a_result_that_panics_on_the_pool_costs_no_thread() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("dropped on the pool");
+        }
+    }
+    panic::set_hook(Box::new(|_| {}));
+    sylvan::run(|| {
+        for _ in 0..300 {
+            let _ = time::timeout(ms(1), || {
+                std::mem::forget(sylvan::offload(|| {
+                    std::thread::sleep(ms(5));
+                    Bad
+                }));
+            });
+        }
+        thread::sleep(ms(50));
+        assert_eq!(
+            time::timeout(Duration::from_secs(15), || sylvan::offload(|| 1)),
+            Ok(1)
+        );
+    });
+}
+
+/// A child of `fork` uses `spawn` or `offload`.
+#[test]
+fn a_forked_child_says_so_or_works() {
+    assert_eq!(thread::spawn(|| 1).join().unwrap(), 1);
+    let _ = sylvan::run(|| sylvan::offload(|| 1));
+    for which in 0..2 {
+        // SAFETY: a demonstration.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            if which == 0 {
+                let _ = thread::spawn(|| 2).join();
+            } else {
+                sylvan::run(|| sylvan::offload(|| 1));
+            }
+            std::process::abort();
+        }
+        let start = Instant::now();
+        let mut status = 0;
+        loop {
+            // SAFETY: a demonstration.
+            if unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } == child {
+                break;
+            }
+            if start.elapsed() > Duration::from_secs(5) {
+                // SAFETY: our own child.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+                panic!("the child hangs in {}", ["spawn + join", "offload"][which]);
+            }
+            std::thread::sleep(ms(20));
+        }
+    }
+}
+
+/// A payload that is kept must not hide later time-outs.
+#[test]
+fn a_kept_payload_does_not_hide_a_later_deadline() {
+    sylvan::run(|| {
+        let start = Instant::now();
+        let task = thread::spawn(|| {
+            let kept = Cell::new(None);
+            let _ = time::timeout(ms(5), || {
+                kept.set(panic::catch_unwind(|| thread::sleep(HOUR)).err());
+            });
+            // It is kept, and a neighbour parks in its unwinding.
+            let result = time::timeout(ms(50), || {
+                drop(thread::spawn(|| {
+                    let _guard = OnDrop(|| thread::sleep(ms(20)));
+                    panic!("x");
+                }));
+                thread::yield_now();
+                thread::park();
+            });
+            assert!(result.is_err());
+        });
+        let ended = time::timeout(Duration::from_secs(3), || task.join());
+        assert!(ended.is_ok(), "still parked after {:?}", start.elapsed());
+        assert!(!task::cancel_requested());
+    });
+}
