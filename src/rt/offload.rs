@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::reason::Reason;
 use super::report;
 use super::runtime::Shared;
 use super::wait_queue::WaitQueue;
+use crate::sys::fork;
 use crate::sys::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a thread of a pool waits for its next job before it ends.
@@ -25,6 +27,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(crate) struct Pool {
     name: &'static str,
     limit: usize,
+    /// One more than the fork generation of its threads; 0 if it never had any.
+    born: AtomicU32,
     state: Mutex<State>,
     work: Condvar,
 }
@@ -55,6 +59,7 @@ impl Pool {
         Pool {
             name,
             limit,
+            born: AtomicU32::new(0),
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 threads: 0,
@@ -67,7 +72,20 @@ impl Pool {
     /// Queues a job, and starts a thread for it if none is idle.
     ///
     /// If no thread can be started and none exists, the calling thread does all that is queued.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child of the process whose threads these were.
     fn submit(&'static self, job: Job) {
+        let born = fork::generation() + 1;
+        let before = self
+            .born
+            .compare_exchange(0, born, Ordering::Relaxed, Ordering::Relaxed);
+        assert!(
+            before.is_ok() || before == Err(born),
+            "this process was forked; the threads of '{}' are its parent's",
+            self.name
+        );
         let mut state = self.lock();
         state.jobs.push_back(job);
         if state.jobs.len() <= state.idle {

@@ -21,7 +21,7 @@ pub(crate) fn error(message: fmt::Arguments<'_>) {
     }
     let on_hub = current::hub().is_some_and(|hub| !hub.is_running_task());
     if !on_hub {
-        log::error!(target: "sylvan", "{message}");
+        contain(|| log::error!(target: "sylvan", "{message}"));
         return;
     }
     if let Err(mpsc::SendError(text)) = helper().send(message.to_string()) {

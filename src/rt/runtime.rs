@@ -502,6 +502,7 @@ impl Builder {
             not_send: PhantomData,
         };
         lay_stack_by(&runtime.hub);
+        owned::enter(&shared);
         for seed in seeds {
             // If one fails, the drop of `runtime` ends those that have started.
             runtime.threads.push(spawn_worker(seed, shared.clone())?);
@@ -681,6 +682,7 @@ impl Runtime {
         if mem::replace(&mut self.closed, true) {
             return;
         }
+        owned::leave(&self.shared);
         self.shared.start_closing();
         if current::hub().is_some() {
             self.end_on_green_thread();
@@ -750,6 +752,51 @@ impl fmt::Debug for Runtime {
             .field("workers", &self.shared.hubs.len())
             .field("tasks", &self.shared.task_count())
             .finish()
+    }
+}
+
+/// The runtimes whose first hub is the calling OS thread. It must not end before them: a task that is
+/// parked there may have lent one of the thread's own thread-locals to tasks on other hubs.
+mod owned {
+    use super::{Arc, Metrics, Shared, report};
+    use crate::sys::process::is_main_thread;
+    use std::cell::RefCell;
+
+    #[derive(Default)]
+    struct Owned(RefCell<Vec<Arc<Shared>>>);
+
+    thread_local! {
+        static OWNED: Owned = const { Owned(RefCell::new(Vec::new())) };
+    }
+
+    pub(super) fn enter(shared: &Arc<Shared>) {
+        // An error: the thread ends already, and thread-locals that are gone cannot be lent.
+        let _ = OWNED.try_with(|owned| owned.0.borrow_mut().push(shared.clone()));
+    }
+
+    pub(super) fn leave(shared: &Arc<Shared>) {
+        let _ = OWNED.try_with(|owned| {
+            let mut runtimes = owned.0.borrow_mut();
+            runtimes.retain(|other| !Arc::ptr_eq(other, shared));
+        });
+    }
+
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            // With the main thread the whole process ends.
+            if is_main_thread() {
+                return;
+            }
+            for shared in self.0.borrow().iter() {
+                let mut first_hub = Metrics::default();
+                shared.published(0).add_to(&mut first_hub);
+                if first_hub.stacks > 0 {
+                    report::fatal(format_args!(
+                        "an OS thread ends, and green threads of a leaked Runtime live on it"
+                    ));
+                }
+            }
+        }
     }
 }
 

@@ -7,5 +7,6 @@ pub(crate) mod context;
 pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod poll;
+pub(crate) mod process;
 pub(crate) mod stack;
 pub(crate) mod sync;
