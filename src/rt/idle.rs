@@ -42,7 +42,7 @@ impl Idle {
         // Pairs with the fence of `sleep`: either we see the sleeper or it sees the task.
         fence(Ordering::SeqCst);
         let summary = self.summary.load(Ordering::Relaxed);
-        if summary < SLEEPER || summary % SLEEPER != 0 {
+        if summary < SLEEPER || !summary.is_multiple_of(SLEEPER) {
             return None;
         }
         self.pick()

@@ -24,7 +24,7 @@ unsafe impl Entry for Letter {
 }
 
 /// An inbox with the bell that stands for the hub's eventfd.
-struct Mailbox {
+pub(super) struct Mailbox {
     inbox: Inbox<Letter>,
     bell: mpsc::Sender<()>,
     rings: AtomicUsize,
@@ -36,7 +36,7 @@ unsafe impl Send for Mailbox {}
 unsafe impl Sync for Mailbox {}
 
 impl Mailbox {
-    fn new() -> (Arc<Mailbox>, Hub) {
+    pub(super) fn new() -> (Arc<Mailbox>, Hub) {
         let (bell, ear) = mpsc::channel();
         let mailbox = Arc::new(Mailbox {
             inbox: Inbox::new(),
@@ -51,7 +51,7 @@ impl Mailbox {
         (mailbox, hub)
     }
 
-    fn post(&self, text: usize) {
+    pub(super) fn post(&self, text: usize) {
         let letter = Box::leak(Box::new(Letter {
             link: AtomicPtr::new(std::ptr::null_mut()),
             text: UnsafeCell::new(text),
@@ -62,7 +62,7 @@ impl Mailbox {
         }
     }
 
-    fn rouse(&self) {
+    pub(super) fn rouse(&self) {
         if self.inbox.rouse() {
             self.ring();
         }
@@ -74,19 +74,20 @@ impl Mailbox {
     }
 }
 
-struct Hub {
+/// The hub of a mailbox.
+pub(super) struct Hub {
     mailbox: Arc<Mailbox>,
     ear: mpsc::Receiver<()>,
     sleeps: usize,
 }
 
 impl Hub {
-    fn take(&self) -> Vec<usize> {
+    pub(super) fn take(&self) -> Vec<usize> {
         if self.mailbox.inbox.is_empty() {
             return Vec::new();
         }
         let letters = self.mailbox.inbox.take();
-        letters.map(|letter| Hub::read(letter)).collect()
+        letters.map(Hub::read).collect()
     }
 
     fn read(letter: NonNull<Letter>) -> usize {
@@ -96,17 +97,17 @@ impl Hub {
         letter.text.with(|text| unsafe { *text })
     }
 
-    /// Sleeps, unless something has arrived.
-    fn sleep(&mut self, done: impl Fn() -> bool) {
+    /// Counts as asleep, unless something has arrived, and sleeps, unless `done` then says so.
+    /// Returns whether it counted as asleep.
+    pub(super) fn sleep(&mut self, done: impl Fn() -> bool) -> bool {
         if !self.mailbox.inbox.fall_asleep() {
-            return;
+            return false;
         }
-        if done() {
-            // As a hub that finds work at the last moment: it was not asleep after all.
-            return;
+        if !done() {
+            self.sleeps += 1;
+            self.ear.recv().unwrap();
         }
-        self.sleeps += 1;
-        self.ear.recv().unwrap();
+        true
     }
 }
 

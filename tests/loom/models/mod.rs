@@ -1,9 +1,14 @@
 //! The models. Each says what must hold in every interleaving; a thread that is never woken is a
-//! deadlock, which loom reports.
+//! deadlock, which loom reports. (It then cannot take the model apart, and aborts.)
+//!
+//! Each was seen to fail: with orderings weakened and fences left out, one at a time, with
+//! steps swapped (a signal before the unlink, a look at the queues before the entry as sleeper), and
+//! with steps left out (the second look, the hand-on, the passing on).
 
 mod idle;
 mod inbox;
 mod life;
+mod sleep;
 mod wait_queue;
 
 /// Explores a model with at most this many preemptions. (Most faults need no more than two.)
