@@ -5,8 +5,8 @@ use std::mem;
 use std::num::NonZeroUsize;
 use std::panic;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
@@ -28,7 +28,7 @@ use super::wait_queue::WaitQueue;
 use super::{current, park, report};
 use crate::sys::fault::{self, AlternateStack};
 use crate::sys::fork;
-use crate::sys::sync::{Mutex, MutexGuard};
+use crate::sys::sync::{Mutex, MutexGuard, OnceLock};
 
 /// The stack size of a task that asks for none, in bytes of address space.
 const STACK_SIZE: usize = 1 << 20;

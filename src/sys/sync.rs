@@ -95,6 +95,28 @@ impl Condvar {
     }
 }
 
+/// As std's, for values that point to more than themselves.
+pub(crate) struct OnceLock<T>(std::sync::OnceLock<T>);
+
+impl<T> OnceLock<T> {
+    pub(crate) const fn new() -> OnceLock<T> {
+        OnceLock(std::sync::OnceLock::new())
+    }
+
+    #[inline]
+    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        let value = self.0.get_or_init(|| {
+            let value = init();
+            #[cfg(sylvan_tsan)]
+            sanitizer::release(self);
+            value
+        });
+        #[cfg(sylvan_tsan)]
+        sanitizer::acquire(self);
+        value
+    }
+}
+
 /// The time during which a mutex is held, as ThreadSanitizer is told of it: it begins right after the
 /// lock and ends right before the unlock.
 struct Hold<'mutex, T>(&'mutex Mutex<T>);
