@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 
-use crate::rt::{self, Instant, Pool, Reason, WaitQueue};
+use crate::rt::{self, Instant, Mutex, MutexGuard, OnceLock, Pool, Reason, WaitQueue};
 
 /// Apart from the pool for files, so that no slow disk delays a lookup.
 static DNS: Pool = Pool::new("sylvan-dns", 32);
@@ -88,8 +88,7 @@ impl Drop for Publication {
 }
 
 fn lock_lookups() -> MutexGuard<'static, BTreeMap<Box<str>, Arc<Lookup>>> {
-    // Nothing under the lock can leave the map half changed.
-    LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner)
+    LOOKUPS.lock()
 }
 
 /// An answer for one of those who share it. `io::Error` cannot be cloned, but all that std's lookups

@@ -50,3 +50,6 @@ pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_scoped};
 pub(crate) use task::{Join, Task, TaskRef};
 pub(crate) use wait_queue::{Locked, WaitQueue, Waited};
+
+/// The kernel's locks, for the short moments in which nothing parks; they block the OS thread.
+pub(crate) use crate::sys::sync::{Mutex, MutexGuard, OnceLock};

@@ -104,6 +104,20 @@ impl<T> OnceLock<T> {
     }
 
     #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        let value = self.0.get();
+        #[cfg(sylvan_tsan)]
+        sanitizer::acquire(self);
+        value
+    }
+
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        #[cfg(sylvan_tsan)]
+        sanitizer::release(self);
+        self.0.set(value)
+    }
+
+    #[inline]
     pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
         let value = self.0.get_or_init(|| {
             let value = init();
