@@ -23,6 +23,7 @@ fn a_hundred_thousand_are_alive_at_once() {
     runtime.run(|| {
         let crowd = Crowd::spawn(count);
         let refused = crowd.settle();
+        crowd.wait_for_drops(refused);
         assert_eq!(handle.metrics().stacks, 1 + count - refused);
         if has_light_guards() {
             assert_eq!(refused, 0);
