@@ -276,9 +276,9 @@ fn spawn_waiters(count: usize, drops: &Counter) {
         thread::spawn(move || {
             let _captured = captured;
             if n % 2 == 0 {
-                thread::park()
+                thread::park();
             } else {
-                thread::sleep(HOUR)
+                thread::sleep(HOUR);
             }
         });
     }
