@@ -140,6 +140,10 @@ impl<T> JoinHandle<T> {
     /// It unwinds at its next suspension, at once if it is suspended: its destructors run, and
     /// [`join`](Self::join) gives [`task::Cancelled`](crate::task::Cancelled). A `catch_unwind` only
     /// delays it. If it has not started it never runs. If it has ended nothing happens.
+    ///
+    /// A destructor that runs because of the unwinding may suspend, undisturbed. One that runs at the
+    /// ordinary end of a block is code like any other: its next suspension is where the unwinding begins.
+    /// Wrap what must not be cut short in [`task::mask`](crate::task::mask).
     pub fn cancel(&self) {
         self.join.task().cancel();
     }
