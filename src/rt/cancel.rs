@@ -344,6 +344,16 @@ pub(crate) fn is_panicking() -> bool {
         })
 }
 
+/// Is the current task unwinding because of a panic, beyond doubt? (`false` in the cases that cannot be
+/// known.)
+///
+/// This is what poisons a lock. A lock that is let go while a neighbour is suspended in the middle of
+/// its own unwinding must not be poisoned by that: the neighbour may be the very one that waits for it,
+/// in a destructor, where the panic of an `unwrap` would abort the process.
+pub(crate) fn is_certainly_panicking() -> bool {
+    is_panicking() && !current::neighbours_unwind()
+}
+
 /// Is this unwinding payload one of ours, a request to end rather than a failure?
 pub(crate) fn is_cancellation(payload: &(dyn Any + Send)) -> bool {
     payload.is::<Throw>() || payload.is::<Cancelled>()

@@ -33,7 +33,8 @@ mod wait_queue;
 
 pub use cancel::Cancelled;
 pub(crate) use cancel::{
-    deadline, is_cancellation, is_panicking, is_requested, mask, with_deadline,
+    deadline, is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask,
+    with_deadline,
 };
 pub use clock::Instant;
 pub(crate) use group::Group;
