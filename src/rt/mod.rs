@@ -49,7 +49,7 @@ pub(crate) use report::fatal;
 pub use runtime::{Builder, Handle, Runtime, run};
 pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_scoped};
-pub(crate) use task::{Join, Task, TaskRef};
+pub(crate) use task::{Join, Task, TaskRef, Woken};
 pub(crate) use wait_queue::{Locked, WaitQueue, Waited};
 
 /// The kernel's locks, for the short moments in which nothing parks; they block the OS thread.

@@ -36,6 +36,13 @@ pub(crate) enum Waited {
     TimedOut,
 }
 
+/// Where in the line a newcomer stands.
+#[derive(Clone, Copy)]
+enum End {
+    Back,
+    Front,
+}
+
 struct List {
     first: *const Node,
     last: *const Node,
@@ -89,6 +96,31 @@ impl WaitQueue {
         ready: impl FnOnce() -> bool,
         pass_on: impl FnOnce(usize),
     ) -> Waited {
+        self.wait_at(End::Back, reason, deadline, ready, pass_on)
+    }
+
+    /// As [`wait_or_pass`](Self::wait_or_pass), but first in line: for one who was signalled, did not
+    /// get what it waited for, and must not lose its place by that.
+    #[cold]
+    pub(crate) fn wait_in_front(
+        &self,
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce() -> bool,
+        pass_on: impl FnOnce(usize),
+    ) -> Waited {
+        self.wait_at(End::Front, reason, deadline, ready, pass_on)
+    }
+
+    #[inline]
+    fn wait_at(
+        &self,
+        end: End,
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce() -> bool,
+        pass_on: impl FnOnce(usize),
+    ) -> Waited {
         park::with_current(|task| {
             let node = Node {
                 task,
@@ -101,7 +133,7 @@ impl WaitQueue {
                 if ready() {
                     return Waited::Ready;
                 }
-                queue.link(&node);
+                queue.link(&node, end);
             }
             let place = Place {
                 queue: self,
@@ -177,21 +209,34 @@ impl Locked<'_> {
     }
 
     /// How many wait.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.length.load(Ordering::Relaxed)
     }
 
-    fn link(&mut self, node: &Node) {
-        node.previous.set(self.list.last);
+    #[inline]
+    fn link(&mut self, node: &Node, end: End) {
+        let (previous, next) = match end {
+            End::Back => (self.list.last, ptr::null()),
+            End::Front => (ptr::null(), self.list.first),
+        };
+        node.previous.set(previous);
+        node.next.set(next);
         // SAFETY: linked nodes are valid while the lock is held.
-        match unsafe { self.list.last.as_ref() } {
-            Some(last) => last.next.set(node),
-            None => self.list.first = node,
+        unsafe {
+            match previous.as_ref() {
+                Some(previous) => previous.next.set(node),
+                None => self.list.first = node,
+            }
+            match next.as_ref() {
+                Some(next) => next.previous.set(node),
+                None => self.list.last = node,
+            }
         }
-        self.list.last = node;
         self.count(1);
     }
 
+    #[inline]
     fn unlink(&mut self, node: &Node) {
         let (next, previous) = (node.next.get(), node.previous.get());
         // SAFETY: linked nodes and their neighbours are valid while the lock is held.
@@ -209,6 +254,7 @@ impl Locked<'_> {
     }
 
     /// Only the lock's holder writes the length.
+    #[inline]
     fn count(&self, change: isize) {
         let length = self.length.load(Ordering::Relaxed);
         self.length
