@@ -37,6 +37,7 @@ mod sys;
 mod rt;
 // 3: primitives
 pub mod runtime;
+pub mod sync;
 pub mod task;
 pub mod thread;
 pub mod time;

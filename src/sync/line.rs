@@ -1,0 +1,93 @@
+//! A line of waiters and the state they wait for, under one lock.
+
+use std::cell::UnsafeCell;
+use std::ops::{Deref, DerefMut};
+
+use crate::rt::{Instant, Locked, Reason, WaitQueue, Waited, Woken};
+
+/// State that is guarded by the lock of the line that waits for it. So looking at it and standing in
+/// line is one step, and so is changing it and choosing who is woken.
+pub(super) struct Line<S> {
+    waiters: WaitQueue,
+    state: UnsafeCell<S>,
+}
+
+// SAFETY: the state is only reached by reference under the lock (or with the line owned).
+unsafe impl<S: Send> Sync for Line<S> {}
+
+/// The state, locked. Nothing may park and no user code may run while it exists.
+pub(super) struct Turn<'line, S> {
+    waiters: Locked<'line>,
+    state: &'line UnsafeCell<S>,
+}
+
+impl<S> Line<S> {
+    pub(super) const fn new(state: S) -> Line<S> {
+        Line {
+            waiters: WaitQueue::new(),
+            state: UnsafeCell::new(state),
+        }
+    }
+
+    #[inline]
+    pub(super) fn lock(&self) -> Turn<'_, S> {
+        Turn {
+            waiters: self.waiters.lock(),
+            state: &self.state,
+        }
+    }
+
+    /// Waits in line until signalled, or `deadline`, unless `ready` says that there is no need. A token
+    /// that is not taken, because a cancel threw out of the wait, goes to `pass_on`.
+    #[inline]
+    pub(super) fn wait(
+        &self,
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce(&mut S) -> bool,
+        pass_on: impl FnOnce(usize),
+    ) -> Waited {
+        let ready = || {
+            // SAFETY: it is called under the lock of the waiters.
+            ready(unsafe { &mut *self.state.get() })
+        };
+        self.waiters.wait_or_pass(reason, deadline, ready, pass_on)
+    }
+
+    /// Wakes all that wait now.
+    pub(super) fn wake_all(&self) {
+        self.waiters.wake_all();
+    }
+}
+
+impl<S> Turn<'_, S> {
+    /// Signals the first in line with a token; it is to be woken after unlocking.
+    #[inline]
+    pub(super) fn signal_first(&mut self, token: usize) -> Option<Woken> {
+        self.waiters.signal_first(token)
+    }
+
+    /// How many wait.
+    #[inline]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+}
+
+impl<S> Deref for Turn<'_, S> {
+    type Target = S;
+
+    #[inline]
+    fn deref(&self) -> &S {
+        // SAFETY: the lock is held.
+        unsafe { &*self.state.get() }
+    }
+}
+
+impl<S> DerefMut for Turn<'_, S> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut S {
+        // SAFETY: the lock is held.
+        unsafe { &mut *self.state.get() }
+    }
+}
