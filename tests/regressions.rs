@@ -55,7 +55,10 @@ fn closing_many_runtimes_never_hangs() {
         });
         runtime.close();
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(30), "round {round} took {took:?}");
+        assert!(
+            took < Duration::from_secs(30),
+            "round {round} took {took:?}"
+        );
     }
 }
 

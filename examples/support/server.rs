@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 use std::time::Duration;
 use sylvan::net::{SocketAddr, TcpListener, TcpStream};
+use sylvan::sync::Arc;
 use sylvan::thread;
 
 /// Answers requests; one value serves all connections at once.
