@@ -5,11 +5,11 @@
 //! interleave as they like); `SYLVAN_STRESS_SCALE` is the size in percent.
 //!
 //! Under ThreadSanitizer std is not instrumented, so what is shared here goes through atomics, joins,
-//! std's mpsc channel and sylvan's own types.
+//! sylvan's own types, and std's mpsc channel as long as nobody blocks in it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{self, TryRecvError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{cell::Cell, env, process};
 use sylvan::runtime::{Handle, Runtime};
@@ -73,7 +73,7 @@ fn ring(length: usize, laps: usize) -> Vec<JoinHandle<usize>> {
             let (sender, receiver) = mpsc::channel::<Thread>();
             let turn = turn.clone();
             let member = thread::spawn(move || {
-                let next = receive(&receiver);
+                let next = receive(&receiver).expect("a neighbour");
                 for lap in 0..laps {
                     while turn.load(SeqCst) != lap * length + place {
                         thread::park();
@@ -93,13 +93,13 @@ fn ring(length: usize, laps: usize) -> Vec<JoinHandle<usize>> {
     members
 }
 
-/// Receives without blocking the hub.
-fn receive<T>(receiver: &mpsc::Receiver<T>) -> T {
+/// Receives without blocking the hub; nothing if the sender has gone.
+fn receive<T>(receiver: &mpsc::Receiver<T>) -> Option<T> {
     loop {
         match receiver.try_recv() {
-            Ok(value) => return value,
+            Ok(value) => return Some(value),
             Err(TryRecvError::Empty) => thread::yield_now(),
-            Err(TryRecvError::Disconnected) => panic!("the sender has gone"),
+            Err(TryRecvError::Disconnected) => return None,
         }
     }
 }
@@ -356,7 +356,7 @@ fn wake_late(random: &mut Random) {
     let waker = {
         let (mut own, woken) = (random.fork(), woken.clone());
         std::thread::spawn(move || {
-            for thread in receiver {
+            while let Some(thread) = receive(&receiver) {
                 for _ in 0..own.below(5) {
                     woken.fetch_add(1, SeqCst);
                     thread.unpark();
@@ -427,21 +427,37 @@ fn stress(f: impl FnOnce(&mut Random, &Handle)) {
 }
 
 /// Ends the process, and says where, if a test hangs.
-struct Watchdog(#[expect(dead_code, reason = "its drop is the news")] mpsc::Sender<()>);
+struct Watchdog {
+    done: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
 
 impl Watchdog {
     fn start(seed: u64) -> Watchdog {
-        let (sender, receiver) = mpsc::channel();
+        let done = Arc::new(AtomicBool::new(false));
         let name = std::thread::current().name().map(str::to_owned);
-        let start = Instant::now();
-        std::thread::spawn(move || {
-            if receiver.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                let took = start.elapsed();
-                eprintln!("{name:?} hangs, after {took:?}, with SYLVAN_STRESS_SEED={seed}");
-                process::abort();
+        let (start, is_done) = (Instant::now(), done.clone());
+        let watch = move || {
+            while !is_done.load(SeqCst) {
+                std::thread::park_timeout(PATIENCE);
+                if start.elapsed() >= PATIENCE {
+                    eprintln!("{name:?} hangs, with SYLVAN_STRESS_SEED={seed}");
+                    process::abort();
+                }
             }
-        });
-        Watchdog(sender)
+        };
+        let thread = Some(std::thread::spawn(watch));
+        Watchdog { done, thread }
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.done.store(true, SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
     }
 }
 
