@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[test]
 fn trees_of_tasks_count_their_leaves() {
     stress(|random, _| {
-        for _ in 0..scaled(20) {
+        for _ in 0..scaled(100) {
             let depth = 3 + random.below(3) as u32;
             let seed = random.next();
             let root = thread::spawn(move || tree(depth, Random(seed)));
@@ -55,7 +55,7 @@ fn tree(depth: u32, mut random: Random) -> usize {
 #[test]
 fn rings_pass_their_token_across_hubs() {
     stress(|random, _| {
-        let laps = scaled(1_000);
+        let laps = scaled(5_000);
         let rings: Vec<_> = (0..10)
             .flat_map(|_| ring(2 + random.below(6), laps))
             .collect();
@@ -107,7 +107,7 @@ fn receive<T>(receiver: &mpsc::Receiver<T>) -> Option<T> {
 #[test]
 fn joins_come_from_other_hubs_and_from_plain_threads() {
     stress(|random, _| {
-        for _ in 0..scaled(50) {
+        for _ in 0..scaled(250) {
             let mut expected = 0;
             let mut joiners = Vec::new();
             let mut plain_joiners = Vec::new();
@@ -144,7 +144,7 @@ fn whoever_is_cancelled_at_any_moment_ends_and_drops_all_it_had() {
     stress(|random, _| {
         let guards = Counts::default();
         let (mut returned, mut cancelled) = (0, 0);
-        let rounds = scaled(50);
+        let rounds = scaled(250);
         for _ in 0..rounds {
             let tasks: Vec<_> = (0..100)
                 .map(|_| {
@@ -238,7 +238,7 @@ fn wander(random: &mut Random, guards: &Counts, depth: usize) {
 fn time_outs_race_with_what_they_bound() {
     stress(|random, _| {
         let (mut in_time, mut late) = (0, 0);
-        let rounds = scaled(2_000);
+        let rounds = scaled(10_000);
         let tasks: Vec<_> = (0..rounds)
             .map(|_| {
                 let (limit, wakes_after) = (random.moment(), random.moment());
@@ -274,7 +274,7 @@ fn time_outs_race_with_what_they_bound() {
 #[test]
 fn scopes_wait_for_all_they_lent_to() {
     stress(|random, _| {
-        for _ in 0..scaled(200) {
+        for _ in 0..scaled(1_000) {
             let mut cells = [0_usize; 32];
             let mut own = random.fork();
             let outcome = time::timeout(random.moment(), || {
@@ -311,7 +311,7 @@ sylvan::thread_local! {
 fn thread_locals_belong_to_their_task() {
     stress(|random, _| {
         let guards = Counts::default();
-        let tasks: Vec<_> = (0..scaled(2_000))
+        let tasks: Vec<_> = (0..scaled(10_000))
             .map(|_| {
                 let (mut own, guard) = (random.fork(), guards.guard());
                 thread::spawn(move || {
@@ -340,7 +340,7 @@ fn wake_ups_that_come_after_the_end_hurt_nobody() {
             .map(|_| {
                 let mut own = random.fork();
                 std::thread::spawn(move || {
-                    for _ in 0..scaled(100) {
+                    for _ in 0..scaled(500) {
                         wake_late(&mut own);
                     }
                 })
