@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::clock::Instant;
 use super::current;
+use super::panics::Parks;
 use super::park;
 use super::task::{Task, TaskRef};
 
@@ -91,6 +92,8 @@ pub(crate) struct Scopes {
     last_id: Cell<u64>,
     /// Throws that were started and not yet caught by their frame or dropped by someone else.
     in_flight: AtomicU32,
+    /// The level at which it last suspended where std reported a panic.
+    resumed_level: Cell<u32>,
 }
 
 const ROOT: u64 = 0;
@@ -109,12 +112,23 @@ impl Drop for Throw {
 }
 
 /// How deep in unwinding a task is, as far as can be known.
+#[derive(Clone, Copy)]
 struct Standing {
     /// Scopes entered at this level or deeper can be thrown to.
     level: u32,
-    /// A neighbour on the OS thread is parked in its unwinding, so the task may be less deep than that:
-    /// scopes entered at a lower level are due later, when this is known.
+    /// The panic that std reports may be another's, and the level 0 in truth.
     doubtful: bool,
+    /// The level may be too high: what is due below it is held back, not forgotten.
+    retries: bool,
+}
+
+impl Standing {
+    /// It does not unwind.
+    const CLEAN: Standing = Standing {
+        level: 0,
+        doubtful: false,
+        retries: false,
+    };
 }
 
 /// While it cannot be known whether a throw would leave a destructor, it is tried again this often.
@@ -134,6 +148,7 @@ impl Scopes {
             innermost: Cell::new(ptr::null()),
             last_id: Cell::new(ROOT),
             in_flight: AtomicU32::new(0),
+            resumed_level: Cell::new(0),
         }
     }
 
@@ -167,28 +182,26 @@ impl Scopes {
     }
 
     fn standing(&self) -> Standing {
-        let (level, doubtful) = if !thread::panicking() {
-            (0, false)
-        } else {
-            match self.in_flight.load(Ordering::Relaxed) {
-                0 if current::is_driven_in_panic() => (0, false),
-                0 => (1, current::neighbours_unwind()),
-                throws => (2 * throws, current::neighbours_unwind()),
-            }
-        };
-        Standing { level, doubtful }
+        if !thread::panicking() {
+            return Standing::CLEAN;
+        }
+        let others = current::others_in_panic();
+        let throws = self.in_flight.load(Ordering::Relaxed);
+        if throws == 0 && others.outside && !others.unwinding && self.resumed_level.get() == 0 {
+            return Standing::CLEAN;
+        }
+        Standing {
+            level: (2 * throws).max(1),
+            doubtful: throws == 0 && others.unwinding,
+            retries: others.any(),
+        }
     }
 
     /// The level of a scope that is entered now. One that is too low delays a throw; one that is too
     /// high lets it out of a destructor.
     fn level_to_enter(&self) -> u32 {
         let standing = self.standing();
-        let threw = self.in_flight.load(Ordering::Relaxed) > 0;
-        if standing.doubtful && !threw {
-            0
-        } else {
-            standing.level
-        }
+        if standing.doubtful { 0 } else { standing.level }
     }
 
     fn enter(&self, kind: Kind, deadline: Instant) -> Scope {
@@ -217,19 +230,22 @@ impl Scopes {
 /// cancelled or has expired; else returns the moment at which this must be asked again.
 #[cold]
 pub(super) fn checkpoint(task: &Task) -> Instant {
-    let Standing { level, doubtful } = task.scopes.standing();
+    checkpoint_at(task, task.scopes.standing())
+}
+
+fn checkpoint_at(task: &Task, standing: Standing) -> Instant {
     let now = Instant::now();
     let mut again = Instant::NEVER;
     let mut outermost = None;
     for scope in task.scopes.chain() {
         let due = scope.is_cancelled() || scope.deadline <= now;
-        if scope.level >= level {
+        if scope.level >= standing.level {
             if due {
                 outermost = Some(scope);
             } else {
                 again = again.min(scope.deadline);
             }
-        } else if doubtful {
+        } else if standing.retries {
             let later = now.checked_add(DOUBT).unwrap_or(Instant::NEVER);
             again = again.min(if due { later } else { scope.deadline });
         }
@@ -351,7 +367,7 @@ pub(crate) fn is_panicking() -> bool {
 /// its own unwinding must not be poisoned by that: the neighbour may be the very one that waits for it,
 /// in a destructor, where the panic of an `unwrap` would abort the process.
 pub(crate) fn is_certainly_panicking() -> bool {
-    is_panicking() && !current::neighbours_unwind()
+    is_panicking() && !current::others_in_panic().unwinding
 }
 
 /// Is this unwinding payload one of ours, a request to end rather than a failure?
@@ -359,8 +375,26 @@ pub(crate) fn is_cancellation(payload: &(dyn Any + Send)) -> bool {
     payload.is::<Throw>() || payload.is::<Cancelled>()
 }
 
-/// Does the current task unwind, so that a neighbour that runs while it is parked cannot tell whose
-/// panic it sees?
-pub(super) fn unwinds(task: &Task) -> bool {
-    task.scopes.standing().level > 0
+/// Suspends, by `switch`, a task on an OS thread that unwinds, by its doing or another's. Returns whether
+/// the task is known not to unwind.
+#[cold]
+pub(super) fn suspend_in_panic(task: &Task, switch: impl FnOnce(Parks)) -> bool {
+    let standing = task.scopes.standing();
+    switch(match standing {
+        Standing { level: 0, .. } => Parks::Clean,
+        Standing { doubtful: true, .. } => Parks::Unsure,
+        _ => Parks::Unwinding,
+    });
+    task.scopes.resumed_level.set(standing.level);
+    standing.level == 0
+}
+
+/// A task that did not unwind when it was suspended does not now, whatever panics std reports by this
+/// time. Only here, before any code of its own has run, is that known; so what is due is thrown here.
+#[cold]
+pub(super) fn resume_clean(task: &Task) {
+    task.scopes.resumed_level.set(0);
+    if task.may_have_to_end() {
+        checkpoint_at(task, Standing::CLEAN);
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hub::Hub;
+use super::panics::Others;
 use super::runtime::Shared;
 
 thread_local! {
@@ -50,14 +51,9 @@ impl Drop for Running {
     }
 }
 
-/// Is a task of this OS thread parked in the middle of its unwinding?
-pub(super) fn neighbours_unwind() -> bool {
-    hub().is_some_and(Hub::has_parked_unwinding)
-}
-
-/// Was this OS thread unwinding before its hub began to run tasks?
-pub(super) fn is_driven_in_panic() -> bool {
-    hub().is_some_and(Hub::is_driven_in_panic)
+/// Who but the calling task may be the reason for a panic that std reports on this OS thread.
+pub(super) fn others_in_panic() -> Others {
+    hub().map(|hub| hub.panics().others()).unwrap_or_default()
 }
 
 /// The runtime that a `spawn` from here goes to.

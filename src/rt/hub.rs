@@ -19,6 +19,7 @@ use super::clock::Instant;
 use super::current::Running;
 use super::mailbox::Mailbox;
 use super::no_stack::NoStack;
+use super::panics::Panics;
 use super::queue::RunQueue;
 use super::reactor::{Reactor, WAKER};
 use super::reason::Reason;
@@ -58,21 +59,11 @@ pub(crate) struct Hub {
     poll: RefCell<mio::Poll>,
     events: RefCell<mio::Events>,
     reactor: Arc<Reactor>,
-    parked_unwinding: Parked,
-    /// The OS thread was unwinding when it began to drive this hub: that panic is no task's.
-    driven_in_panic: Cell<bool>,
+    panics: Panics,
     /// The task whose end ends the drive, and whether it has.
     goal: Cell<*const Task>,
     goal_reached: Cell<bool>,
     generation: u32,
-}
-
-/// How many tasks are parked in the middle of their unwinding.
-#[derive(Default)]
-struct Parked {
-    count: Cell<usize>,
-    /// Raised whenever it is known that nobody unwinds: those counted before count no more.
-    epoch: Cell<u64>,
 }
 
 /// A stack kept for those that could not get one: to drop their captures on.
@@ -112,8 +103,7 @@ impl Hub {
             poll: RefCell::new(seed.poll),
             events: RefCell::new(mio::Events::with_capacity(1024)),
             reactor: seed.reactor,
-            parked_unwinding: Parked::default(),
-            driven_in_panic: Cell::new(false),
+            panics: Panics::default(),
             goal: Cell::new(ptr::null()),
             goal_reached: Cell::new(false),
             generation: fork::generation(),
@@ -137,14 +127,8 @@ impl Hub {
         !self.running.get().is_null()
     }
 
-    /// Is a task parked in the middle of its unwinding?
-    pub(super) fn has_parked_unwinding(&self) -> bool {
-        self.parked_unwinding.count.get() > 0
-    }
-
-    /// Was this OS thread unwinding before it began to run tasks?
-    pub(super) fn is_driven_in_panic(&self) -> bool {
-        self.driven_in_panic.get()
+    pub(super) fn panics(&self) -> &Panics {
+        &self.panics
     }
 
     /// The task that runs now.
@@ -175,10 +159,13 @@ impl Hub {
         }
         task.note_wait(reason, self.now.get());
         task.seat.run.set(Run::Parked);
-        if until == Instant::NEVER {
-            self.suspend(task);
+        let was_clean = if until == Instant::NEVER {
+            self.suspend(task)
         } else {
-            self.suspend_until(task, until);
+            self.suspend_until(task, until)
+        };
+        if was_clean && thread::panicking() {
+            cancel::resume_clean(task);
         }
     }
 
@@ -208,38 +195,32 @@ impl Hub {
         }
     }
 
-    fn suspend_until(&self, task: &Task, until: Instant) {
+    fn suspend_until(&self, task: &Task, until: Instant) -> bool {
         let timer = pin!(Timer::new(task.address(), until));
         // SAFETY: it is disarmed below; nothing between unwinds.
         unsafe { self.timers.arm(timer.as_ref()) };
-        self.suspend(task);
+        let was_clean = self.suspend(task);
         self.timers.disarm(&timer);
+        was_clean
     }
 
+    /// Returns whether the task is known not to have been unwinding.
     #[inline(always)]
-    fn suspend(&self, task: &Task) {
+    fn suspend(&self, task: &Task) -> bool {
         if thread::panicking() {
-            return self.suspend_unwinding(task);
+            return self.suspend_in_panic(task);
         }
-        let parked = &self.parked_unwinding;
-        if parked.count.get() > 0 {
-            parked.count.set(0);
-            parked.epoch.set(parked.epoch.get() + 1);
-        }
+        self.panics.note_none();
         self.switch(task);
+        true
     }
 
     /// Neighbours that run meanwhile see a panic on their OS thread that may not be theirs.
     #[cold]
-    fn suspend_unwinding(&self, task: &Task) {
-        let parked = &self.parked_unwinding;
-        let unwinds = usize::from(cancel::unwinds(task));
-        let epoch = parked.epoch.get();
-        parked.count.set(parked.count.get() + unwinds);
-        self.switch(task);
-        if parked.epoch.get() == epoch {
-            parked.count.set(parked.count.get() - unwinds);
-        }
+    fn suspend_in_panic(&self, task: &Task) -> bool {
+        cancel::suspend_in_panic(task, |parks| {
+            self.panics.while_parked(parks, || self.switch(task));
+        })
     }
 
     #[inline(always)]
@@ -305,7 +286,7 @@ impl Hub {
     /// Runs `f` with this hub as the one of the calling OS thread.
     fn as_current(&self, f: impl FnOnce()) {
         let _running = Running::new(self);
-        self.driven_in_panic.set(thread::panicking());
+        self.panics.begin(thread::panicking());
         self.now.set(Instant::now());
         report::without_unwinding(f);
     }

@@ -19,6 +19,7 @@ mod metrics;
 mod no_stack;
 mod offload;
 mod os_thread;
+mod panics;
 mod park;
 mod queue;
 mod reactor;

@@ -16,7 +16,8 @@ use crate::sys::fault::Stderr;
 /// A logger is user code: from a hub's own stack, where it may not run, a helper thread calls it.
 pub(crate) fn error(message: fmt::Arguments<'_>) {
     if log::max_level() == log::LevelFilter::Off {
-        let _ = writeln!(Stderr, "sylvan: {message}");
+        // In one write, so that the lines of several threads do not mix.
+        let _ = Stderr.write_str(&format!("sylvan: {message}\n"));
         return;
     }
     let on_hub = current::hub().is_some_and(|hub| !hub.is_running_task());
