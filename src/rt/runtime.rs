@@ -319,6 +319,24 @@ impl Shared {
         }
     }
 
+    /// Waits until all tasks have been unwound; the calling thread drives the first hub meanwhile.
+    fn unwind_all(&self, first_hub: &Hub) {
+        let _alternate_stack = alternate_stack();
+        while self.task_count() > 0 {
+            let until = Instant::after(PATIENCE);
+            first_hub.drive(ptr::null(), until, &|| self.task_count() == 0);
+            if self.task_count() > 0 && Instant::now() >= until {
+                self.name_those_left();
+            }
+        }
+    }
+
+    /// Lets the OS threads of the other hubs end.
+    fn end_hubs(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.rouse_all();
+    }
+
     fn name_those_left(&self) {
         for task in self.registry.snapshot() {
             let (reason, _) = task.last_wait();
@@ -502,7 +520,7 @@ impl Builder {
             not_send: PhantomData,
         };
         lay_stack_by(&runtime.hub);
-        owned::enter(&shared);
+        owned::enter(&runtime.hub);
         for seed in seeds {
             // If one fails, the drop of `runtime` ends those that have started.
             runtime.threads.push(spawn_worker(seed, shared.clone())?);
@@ -682,24 +700,14 @@ impl Runtime {
         if mem::replace(&mut self.closed, true) {
             return;
         }
-        owned::leave(&self.shared);
+        owned::leave(&self.hub);
         self.shared.start_closing();
         if current::hub().is_some() {
             self.end_on_green_thread();
         } else {
-            let _alternate_stack = alternate_stack();
-            while self.shared.task_count() > 0 {
-                let until = Instant::after(PATIENCE);
-                let shared = &self.shared;
-                self.hub
-                    .drive(ptr::null(), until, &|| shared.task_count() == 0);
-                if self.shared.task_count() > 0 && Instant::now() >= until {
-                    self.shared.name_those_left();
-                }
-            }
+            self.shared.unwind_all(&self.hub);
         }
-        self.shared.ended.store(true, Ordering::SeqCst);
-        self.shared.rouse_all();
+        self.shared.end_hubs();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 report::error(format_args!("the OS thread of a hub panicked"));
@@ -755,30 +763,28 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// The runtimes whose first hub is the calling OS thread. It must not end before them: a task that is
-/// parked there may have lent one of the thread's own thread-locals to tasks on other hubs.
+/// The first hubs that live on the calling OS thread. It must not end before their tasks: one that is
+/// parked may have lent the thread's own thread-locals to tasks on other hubs. So if a `Runtime` was
+/// leaked, its tasks are unwound when the thread ends.
 mod owned {
-    use super::{Arc, Metrics, Shared, report};
+    use super::{Hub, NonNull};
     use crate::sys::process::is_main_thread;
     use std::cell::RefCell;
 
-    #[derive(Default)]
-    struct Owned(RefCell<Vec<Arc<Shared>>>);
+    struct Owned(RefCell<Vec<NonNull<Hub>>>);
 
     thread_local! {
         static OWNED: Owned = const { Owned(RefCell::new(Vec::new())) };
     }
 
-    pub(super) fn enter(shared: &Arc<Shared>) {
+    /// The hub is not freed before it leaves.
+    pub(super) fn enter(hub: &Hub) {
         // An error: the thread ends already, and thread-locals that are gone cannot be lent.
-        let _ = OWNED.try_with(|owned| owned.0.borrow_mut().push(shared.clone()));
+        let _ = OWNED.try_with(|owned| owned.0.borrow_mut().push(NonNull::from(hub)));
     }
 
-    pub(super) fn leave(shared: &Arc<Shared>) {
-        let _ = OWNED.try_with(|owned| {
-            let mut runtimes = owned.0.borrow_mut();
-            runtimes.retain(|other| !Arc::ptr_eq(other, shared));
-        });
+    pub(super) fn leave(hub: &Hub) {
+        let _ = OWNED.try_with(|owned| owned.0.borrow_mut().retain(|&it| it != NonNull::from(hub)));
     }
 
     impl Drop for Owned {
@@ -787,14 +793,13 @@ mod owned {
             if is_main_thread() {
                 return;
             }
-            for shared in self.0.borrow().iter() {
-                let mut first_hub = Metrics::default();
-                shared.published(0).add_to(&mut first_hub);
-                if first_hub.stacks > 0 {
-                    report::fatal(format_args!(
-                        "an OS thread ends, and green threads of a leaked Runtime live on it"
-                    ));
-                }
+            for hub in self.0.take() {
+                // SAFETY: it has not left, so it was not freed.
+                let hub = unsafe { hub.as_ref() };
+                let shared = hub.runtime();
+                shared.start_closing();
+                shared.unwind_all(hub);
+                shared.end_hubs();
             }
         }
     }
