@@ -27,6 +27,7 @@ impl<F: FnMut()> Drop for AtDrop<F> {
 }
 
 /// Counts drops.
+#[allow(clippy::type_complexity, reason = "a name would not make it clearer")]
 fn counter() -> (
     Arc<AtomicUsize>,
     impl Fn() -> AtDrop<Box<dyn FnMut() + Send>>,
@@ -390,7 +391,7 @@ fn nested_timeouts_are_told_apart() {
                 unreachable!("the outer one ends it all");
             });
             assert_eq!(
-                outer.map(|()| ()).unwrap_err().to_string(),
+                outer.unwrap_err().to_string(),
                 "deadline has elapsed"
             );
             // Of several that are over the outermost counts.
@@ -644,9 +645,9 @@ fn foreign_throws_pass_through() {
                             thread::scope(|scope| {
                                 scope.spawn(thread::yield_now);
                                 panic::resume_unwind(Box::new(Foreign(7)))
-                            })
-                        })
-                    })
+                            });
+                        });
+                    });
                 })
             });
             let payload: Box<Foreign> = result
@@ -656,7 +657,7 @@ fn foreign_throws_pass_through() {
                 .unwrap();
             assert_eq!(payload.0, 7);
             let task = thread::spawn(|| panic::panic_any(Foreign(8)));
-            let payload: Box<Foreign> = task.join().map(|()| ()).unwrap_err().downcast().unwrap();
+            let payload: Box<Foreign> = task.join().unwrap_err().downcast().unwrap();
             assert_eq!(payload.0, 8);
         });
     });
@@ -709,14 +710,9 @@ fn a_scope_whose_body_fails_waits_for_its_threads() {
                         thread::sleep(SHORT);
                     });
                     panic!("the body");
-                })
+                });
             }));
-            let _: &() = &result
-                .map(|()| ())
-                .unwrap_err()
-                .downcast::<&str>()
-                .map(|_| ())
-                .unwrap();
+            let _: &() = &result.unwrap_err().downcast::<&str>().map(|_| ()).unwrap();
             assert_eq!(count.load(SeqCst), 1);
             let result = panic::catch_unwind(|| {
                 thread::scope(|scope| {
@@ -853,7 +849,7 @@ fn spin(turns: u64) {
     for turn in 0..turns * 20 {
         std::hint::black_box(turn);
     }
-    if turns % 3 == 0 {
+    if turns.is_multiple_of(3) {
         thread::yield_now();
     }
 }

@@ -51,7 +51,7 @@ fn cancel_and_timeout() {
         let r = time::timeout(Duration::from_millis(20), || {
             thread::scope(|s| {
                 s.spawn(|| thread::sleep(Duration::from_secs(3600)));
-            })
+            });
         });
         assert!(r.is_err());
         assert!(start.elapsed() < Duration::from_secs(1));

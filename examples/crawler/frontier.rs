@@ -83,7 +83,7 @@ impl Frontier {
             state = self
                 .work
                 .wait(state)
-                .unwrap_or_else(|poison| poison.into_inner());
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         None
     }
@@ -102,7 +102,7 @@ impl Frontier {
             state = self
                 .over
                 .wait(state)
-                .unwrap_or_else(|poison| poison.into_inner());
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         state.stopped
     }
@@ -145,7 +145,7 @@ impl Frontier {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state
             .lock()
-            .unwrap_or_else(|poison| poison.into_inner())
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

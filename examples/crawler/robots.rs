@@ -78,5 +78,7 @@ impl RobotsRules {
 
 /// A worker that died has left rules behind that are still right.
 fn lock<T>(mutex: &Mutex<T>) -> sylvan::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

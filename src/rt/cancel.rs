@@ -303,9 +303,9 @@ pub(crate) fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> Opti
         match result {
             Ok(value) => Some(value),
             Err(payload) => {
-                let ours = payload
-                    .downcast_ref::<Throw>()
-                    .is_some_and(|throw| ptr::eq(&*throw.task, task) && throw.scope == scope.id);
+                let ours = payload.downcast_ref::<Throw>().is_some_and(|throw| {
+                    ptr::eq(&raw const *throw.task, task) && throw.scope == scope.id
+                });
                 if !ours {
                     panic::resume_unwind(payload);
                 }

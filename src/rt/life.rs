@@ -55,11 +55,6 @@ impl Life {
         self.0.load(Ordering::Acquire) & INTERRUPTED != 0
     }
 
-    /// Has it started?
-    pub(crate) fn is_started(&self) -> bool {
-        self.0.load(Ordering::Acquire) & STARTED != 0
-    }
-
     /// Has it ended, its result stored?
     #[inline]
     pub(crate) fn is_complete(&self) -> bool {

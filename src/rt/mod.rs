@@ -34,8 +34,7 @@ mod wait_queue;
 
 pub use cancel::Cancelled;
 pub(crate) use cancel::{
-    deadline, is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask,
-    with_deadline,
+    is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask, with_deadline,
 };
 pub use clock::Instant;
 pub(crate) use group::Group;
@@ -43,10 +42,9 @@ pub(crate) use locals::Local;
 pub use metrics::Metrics;
 pub use no_stack::NoStack;
 pub use offload::offload;
-pub(crate) use offload::{Pool, detach_to, offload_to};
+pub(crate) use offload::{Pool, detach_to};
 pub(crate) use park::{checkpoint, park, sleep_until, spend, with_current, yield_now};
 pub use reason::Reason;
-pub(crate) use report::fatal;
 pub use runtime::{Builder, Handle, Runtime, run};
 pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_scoped};

@@ -116,7 +116,7 @@ impl Shared {
     /// See [`Handle::metrics`].
     fn metrics(&self) -> Metrics {
         if let Some(hub) = current::hub()
-            && ptr::eq(&**hub.runtime(), self)
+            && ptr::eq(&raw const **hub.runtime(), self)
         {
             hub.publish();
         }
@@ -137,11 +137,6 @@ impl Shared {
     #[inline]
     pub(super) fn published(&self, hub: usize) -> &Published {
         &self.hubs[hub].published
-    }
-
-    /// All tasks that are alive.
-    pub(crate) fn tasks(&self) -> Vec<TaskRef> {
-        self.registry.snapshot()
     }
 
     /// Takes a new task in and queues it where it can be run.
@@ -167,7 +162,7 @@ impl Shared {
             return self.refuse_closing(pointer);
         }
         match current::hub() {
-            Some(hub) if ptr::eq(&**hub.runtime(), self) => hub.enqueue(pointer, stays),
+            Some(hub) if ptr::eq(&raw const **hub.runtime(), self) => hub.enqueue(pointer, stays),
             _ => {
                 self.injector.push(Runnable(pointer));
                 self.work_was_queued();
@@ -741,7 +736,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        let from_inside = current::hub().is_some_and(|hub| ptr::eq(hub, &*self.hub));
+        let from_inside = current::hub().is_some_and(|hub| ptr::eq(hub, &raw const *self.hub));
         if from_inside {
             report::error(format_args!(
                 "a runtime is dropped by one of its own green threads: it stops, and is leaked"

@@ -132,7 +132,7 @@ impl Source {
 
     /// Its hub ends, or rests.
     pub(super) fn forget_hub(&self, reactor: &Reactor) {
-        self.unregister_if(|registration| ptr::eq(&*registration.reactor, reactor));
+        self.unregister_if(|registration| ptr::eq(&raw const *registration.reactor, reactor));
     }
 
     /// The kernel reported something.

@@ -241,11 +241,6 @@ impl Task {
         self.life.is_complete()
     }
 
-    /// Has it started to run?
-    pub(crate) fn is_started(&self) -> bool {
-        self.life.is_started()
-    }
-
     pub(super) fn links(&self, which: Which) -> &Links {
         &self.links[which as usize]
     }
@@ -591,7 +586,7 @@ impl<T> Join<T> {
         // handle's count is given back by hand, without its drop.
         let task = unsafe {
             (this.task.vtable.take_result)(this.task.0, ptr::from_mut(&mut result).cast());
-            ptr::read(&this.task)
+            ptr::read(&raw const this.task)
         };
         task.life.drop_handle();
         result.unwrap_or_else(|| report::fatal(format_args!("a task's result was taken twice")))

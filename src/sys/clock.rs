@@ -9,6 +9,6 @@ pub(crate) fn monotonic_nanoseconds() -> i64 {
     };
     // SAFETY: `now` is a valid place for the answer, and this clock exists on every kernel we run on,
     // so the call cannot fail.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    now.tv_sec as i64 * 1_000_000_000 + now.tv_nsec as i64
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
 }

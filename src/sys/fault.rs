@@ -82,7 +82,7 @@ impl AlternateStack {
         // stay mapped until `drop` has put the previous stack back.
         let failed = unsafe {
             libc::mprotect(mapping, page, libc::PROT_NONE) != 0
-                || libc::sigaltstack(&stack, &mut previous) != 0
+                || libc::sigaltstack(&raw const stack, &raw mut previous) != 0
         };
         if failed {
             let error = io::Error::last_os_error();
@@ -107,10 +107,10 @@ impl Drop for AlternateStack {
         // SAFETY: a query writes to `current` only. The previous stack is as valid as it was when we
         // replaced it. The mapping is unmapped only once the kernel no longer uses it.
         unsafe {
-            libc::sigaltstack(ptr::null(), &mut current);
+            libc::sigaltstack(ptr::null(), &raw mut current);
             let ours = current.ss_sp.addr().wrapping_sub(self.mapping.addr()) < self.length;
             // If somebody has installed another stack since, it is not ours to replace.
-            if !ours || libc::sigaltstack(&self.previous, ptr::null_mut()) == 0 {
+            if !ours || libc::sigaltstack(&raw const self.previous, ptr::null_mut()) == 0 {
                 libc::munmap(self.mapping, self.length);
             }
         }
@@ -237,7 +237,7 @@ fn wait_until(condition: impl Fn() -> bool) {
             return;
         }
         // SAFETY: the pointer is that of a live timespec, and nanosleep is async-signal-safe.
-        unsafe { libc::nanosleep(&pause, ptr::null_mut()) };
+        unsafe { libc::nanosleep(&raw const pause, ptr::null_mut()) };
     }
 }
 
@@ -245,7 +245,7 @@ fn current_action(signal: c_int) -> libc::sigaction {
     // SAFETY: all zeroes is a sigaction (the default one), and a query writes to it only.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, ptr::null(), &mut action);
+        libc::sigaction(signal, ptr::null(), &raw mut action);
         action
     }
 }

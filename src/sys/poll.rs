@@ -28,11 +28,11 @@ pub(crate) fn wait(fd: RawFd, direction: Direction, timeout: Option<Duration>) -
     };
     let time = timeout.map(|duration| libc::timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: duration.subsec_nanos() as _,
+        tv_nsec: duration.subsec_nanos().into(),
     });
     let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: one valid pollfd, and a timespec that lives across the call or null.
-    let ready = unsafe { libc::ppoll(&mut entry, 1, time, std::ptr::null()) };
+    let ready = unsafe { libc::ppoll(&raw mut entry, 1, time, std::ptr::null()) };
     if ready < 0 {
         let error = io::Error::last_os_error();
         return match error.kind() {

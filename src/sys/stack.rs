@@ -60,6 +60,7 @@ impl Stack {
     }
 
     /// How many bytes the stack's class promises between guard and top.
+    #[cfg(test)]
     pub fn size(&self) -> usize {
         self.size
     }

@@ -55,7 +55,7 @@ pub fn park_timeout(duration: Duration) {
 }
 
 fn park_until(deadline: Instant) {
-    let taken = || rt::with_current(|task| handle::take_permit(task));
+    let taken = || rt::with_current(handle::take_permit);
     while !taken() && (deadline == Instant::NEVER || Instant::now() < deadline) {
         rt::park(Reason::Park, deadline);
     }

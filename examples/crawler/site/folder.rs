@@ -106,11 +106,11 @@ mod tests {
     fn serves_the_folder_and_nothing_else() {
         let place = std::env::temp_dir().join(format!("crawler-folder-{}", std::process::id()));
         let root = place.join("site");
-        std::fs::create_dir_all(root.join("guide")).unwrap();
-        std::fs::write(place.join("secret.html"), "secret").unwrap();
-        std::fs::write(root.join("index.html"), "home").unwrap();
-        std::fs::write(root.join("guide/index.html"), "guide").unwrap();
-        std::fs::write(root.join("a b%.html"), "odd name").unwrap();
+        fs::create_dir_all(root.join("guide")).unwrap();
+        fs::write(place.join("secret.html"), "secret").unwrap();
+        fs::write(root.join("index.html"), "home").unwrap();
+        fs::write(root.join("guide/index.html"), "guide").unwrap();
+        fs::write(root.join("a b%.html"), "odd name").unwrap();
         std::os::unix::fs::symlink("../secret.html", root.join("out.html")).unwrap();
         std::os::unix::fs::symlink("index.html", root.join("in.html")).unwrap();
 
@@ -143,6 +143,6 @@ mod tests {
         );
         let moved = folder.answer("/guide");
         assert_eq!((moved.status, &moved.headers[1].1[..]), (301, "/guide/"));
-        std::fs::remove_dir_all(place).unwrap();
+        fs::remove_dir_all(place).unwrap();
     }
 }

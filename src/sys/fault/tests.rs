@@ -71,7 +71,7 @@ fn the_previous_alternate_stack_comes_back() {
         // SAFETY: all zeroes is a stack_t, and a query writes to it only.
         unsafe {
             let mut stack: libc::stack_t = std::mem::zeroed();
-            assert_eq!(libc::sigaltstack(ptr::null(), &mut stack), 0);
+            assert_eq!(libc::sigaltstack(ptr::null(), &raw mut stack), 0);
             (stack.ss_sp.addr(), stack.ss_flags, stack.ss_size)
         }
     };
@@ -94,7 +94,7 @@ fn the_previous_alternate_stack_comes_back() {
             ss_size: 0,
         };
         // SAFETY: std's stack is disabled before its memory is unmapped, which is as std does it.
-        unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
+        unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };
         drop(AlternateStack::install().unwrap());
         assert_eq!(current().1, libc::SS_DISABLE);
     })
