@@ -39,12 +39,15 @@ export ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=0:use_sigaltst
 
 if [ $# -eq 0 ]; then
     set -- --lib
-    for file in tests/*.rs; do
-        name=$(basename "$file" .rs)
+    for file in tests/*.rs tests/*/main.rs; do
+        name=$(basename "${file%/main.rs}" .rs)
         [[ $left_out == *" $name "* ]] || set -- "$@" --test "$name"
     done
 fi
 
 # corosensei's feature `sanitizer` announces each switch of stacks. It is named here and not in
 # Cargo.toml, where `--all-features` would turn it on in builds that have no sanitizer to link.
-cargo test --target "$host" --all-features --features corosensei/sanitizer "$@"
+build=(--target "$host" --all-features --features corosensei/sanitizer)
+# tests/examples.rs starts the examples as programs; naming tests does not build them.
+cargo build "${build[@]}" --examples
+cargo test "${build[@]}" "$@"
