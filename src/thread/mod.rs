@@ -55,6 +55,7 @@ pub fn park_timeout(duration: Duration) {
 }
 
 fn park_until(deadline: Instant) {
+    rt::spend();
     let taken = || rt::with_current(handle::take_permit);
     while !taken() && (deadline == Instant::NEVER || Instant::now() < deadline) {
         rt::park(Reason::Park, deadline);

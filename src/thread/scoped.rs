@@ -62,6 +62,7 @@ where
         Err(payload) if rt::is_cancellation(payload.as_ref()) => Ok(()),
         // A cancellation of this wait, too, must reach the threads.
         _ => panic::catch_unwind(AssertUnwindSafe(|| {
+            rt::spend();
             scope.group.wait(Reason::Scope);
             if scope.group.was_cut_short() {
                 // By a deadline that it inherited, perhaps, and so the caller's, too.
