@@ -160,6 +160,12 @@ impl Job {
 /// let sum = sylvan::run(|| sylvan::offload(|| (1..=100).sum::<u32>()));
 /// assert_eq!(sum, 5050);
 /// ```
+///
+/// Its job runs on another OS thread, and its result comes from there:
+///
+/// ```compile_fail,E0277
+/// sylvan::run(|| sylvan::offload(|| std::rc::Rc::new(1)));
+/// ```
 pub fn offload<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) -> R {
     offload_to(&GENERAL, Reason::Offload, job)
 }

@@ -538,6 +538,11 @@ impl Default for Builder {
 ///
 /// It cannot be sent to another OS thread: its first hub is the thread that made it. Its
 /// [`Handle`] can.
+///
+/// ```compile_fail,E0277
+/// let runtime = sylvan::runtime::Runtime::new().unwrap();
+/// std::thread::spawn(move || runtime.run(|| ()));
+/// ```
 pub struct Runtime {
     shared: Arc<Shared>,
     /// In a place of its own: suspended tasks point to it. Leaked if it is dropped while it runs.

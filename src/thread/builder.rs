@@ -30,9 +30,20 @@ use crate::rt::{self, Handle, Request, Runtime};
 ///
 /// What is not `Send` cannot go into a green thread, which may start on another OS thread:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// let shared = std::rc::Rc::new(1);
 /// sylvan::thread::spawn(move || println!("{shared}"));
+/// ```
+///
+/// Nor can it come out of one, nor what is borrowed go in:
+///
+/// ```compile_fail,E0277
+/// let task = sylvan::thread::spawn(|| std::rc::Rc::new(1));
+/// ```
+///
+/// ```compile_fail,E0373
+/// let text = String::from("short-lived");
+/// let task = sylvan::thread::spawn(|| text.len());
 /// ```
 #[track_caller]
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
@@ -64,7 +75,7 @@ where
 ///
 /// Its handle, too, stays there:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// sylvan::run(|| {
 ///     let local = sylvan::thread::spawn_local(|| std::rc::Rc::new(1));
 ///     sylvan::thread::spawn(move || local.join());

@@ -47,6 +47,35 @@ pub struct ScopedJoinHandle<'scope, T> {
 /// });
 /// assert_eq!(numbers, [10, 20, 30]);
 /// ```
+///
+/// What is not `Send` goes neither into such a thread nor out of it, and what `f` itself owns ends too
+/// early to be borrowed:
+///
+/// ```compile_fail,E0277
+/// let shared = std::rc::Rc::new(1);
+/// sylvan::thread::scope(|scope| {
+///     scope.spawn(|| println!("{shared}"));
+/// });
+/// ```
+///
+/// ```compile_fail,E0277
+/// sylvan::thread::scope(|scope| {
+///     scope.spawn(|| std::rc::Rc::new(1));
+/// });
+/// ```
+///
+/// ```compile_fail,E0373
+/// sylvan::thread::scope(|scope| {
+///     let text = String::from("short-lived");
+///     scope.spawn(|| text.len());
+/// });
+/// ```
+///
+/// The handle of a thread does not leave the scope:
+///
+/// ```compile_fail
+/// let handle = sylvan::thread::scope(|scope| scope.spawn(|| 1));
+/// ```
 #[track_caller]
 pub fn scope<'env, F, T>(f: F) -> T
 where
