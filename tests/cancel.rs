@@ -390,10 +390,7 @@ fn nested_timeouts_are_told_apart() {
                 let _ = timeout(HOUR, || thread::sleep(HOUR));
                 unreachable!("the outer one ends it all");
             });
-            assert_eq!(
-                outer.unwrap_err().to_string(),
-                "deadline has elapsed"
-            );
+            assert_eq!(outer.unwrap_err().to_string(), "deadline has elapsed");
             // Of several that are over the outermost counts.
             let outermost = timeout(Duration::ZERO, || {
                 let _ = timeout(Duration::ZERO, || {
@@ -768,7 +765,9 @@ fn a_cancel_that_races_with_a_wake_up_has_one_outcome() {
             assert_eq!(returned + cancelled, rounds);
             assert_eq!(count.load(SeqCst), rounds);
         });
-        assert_eq!(runtime.handle().task_count(), 0);
+        let handle = runtime.handle();
+        runtime.close();
+        assert_eq!(handle.task_count(), 0);
     });
 }
 
