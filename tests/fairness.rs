@@ -3,10 +3,12 @@
 mod support;
 
 use std::cell::Cell;
+use std::io::{Read, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use support::{must_end, scaled};
+use sylvan::net::{TcpListener, TcpStream, UdpSocket};
 use sylvan::runtime::Runtime;
 use sylvan::sync::{self, mpsc};
 use sylvan::{task, thread, time};
@@ -145,6 +147,34 @@ fn receiving_what_is_there_lets_others_run() {
 }
 
 #[test]
+fn sockets_that_are_always_ready_let_others_run() {
+    let any = ("127.0.0.1", 0);
+    let bytes = sylvan::run(|| {
+        let listener = TcpListener::bind(any).unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // More than is read below, and little enough to lie in the kernel's buffers.
+        stream.write_all(&[1; 60_000]).unwrap();
+        (listener.accept().unwrap().0, stream)
+    });
+    let (receiver, _sender) = bytes;
+    lets_others_run("peeking", || {
+        assert_eq!(receiver.peek(&mut [0; 1]).unwrap(), 1)
+    });
+    lets_others_run("reading", || {
+        // The operations that wait for the sleeper outlast what was sent.
+        if receiver.peek(&mut [0; 2]).unwrap() == 2 {
+            assert_eq!((&receiver).read(&mut [0; 1]).unwrap(), 1);
+        }
+    });
+    let socket = UdpSocket::bind(any).unwrap();
+    let itself = socket.local_addr().unwrap();
+    lets_others_run("sending to oneself", || {
+        assert_eq!(socket.send_to(b"!", itself).unwrap(), 1);
+        assert_eq!(socket.recv_from(&mut [0; 1]).unwrap().0, 1);
+    });
+}
+
+#[test]
 fn locking_what_is_free_lets_others_run() {
     let (mutex, rwlock) = (sync::Mutex::new(0), sync::RwLock::new(0));
     lets_others_run("lock", || *mutex.lock().unwrap() += 1);
@@ -265,6 +295,25 @@ fn what_does_not_block_in_sync_never_suspends() {
         assert!(receive.try_recv().is_err());
     });
     never_suspends("an end that is dropped", || drop(mpsc::channel::<u32>()));
+}
+
+#[test]
+fn sockets_in_non_blocking_mode_never_suspend() {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let itself = socket.local_addr().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    never_suspends("non-blocking mode", || {
+        assert_eq!(socket.send_to(b"!", itself).unwrap(), 1);
+        assert_eq!(socket.recv_from(&mut [0; 1]).unwrap().0, 1);
+        let nothing = socket.recv_from(&mut [0; 1]).unwrap_err();
+        assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    never_suspends("set_* of a socket", || {
+        listener.set_ttl(64).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err());
+    });
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use support::{HOUR, must_end};
 use sylvan::runtime::Runtime;
+use sylvan::sync::mpsc;
 use sylvan::task::{Cancelled, NoStack};
 use sylvan::{task, thread, time};
 
@@ -79,6 +80,28 @@ fn captures_of_a_task_that_is_cancelled_before_it_starts() {
         // With one hub none of them has run.
         assert!(cancelled > 0);
         count.reaches(100);
+    });
+}
+
+#[test]
+fn messages_left_in_a_channel() {
+    on_one_hub_and_on_four(|count| {
+        let (sender, receiver) = mpsc::channel();
+        let (bounded, waiting) = mpsc::sync_channel(8);
+        for _ in 0..8 {
+            sender.send(count.one()).unwrap();
+            bounded.send(count.one()).unwrap();
+        }
+        // Whichever end is the last takes the messages with it, in a task that is cancelled too.
+        drop(sender);
+        thread::spawn(move || task::mask(|| drop(receiver)));
+        let holder = thread::spawn(move || {
+            let _both_ends = (bounded, waiting);
+            thread::park();
+        });
+        thread::yield_now();
+        holder.cancel();
+        count.reaches(16);
     });
 }
 
