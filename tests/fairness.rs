@@ -158,7 +158,7 @@ fn sockets_that_are_always_ready_let_others_run() {
     });
     let (receiver, _sender) = bytes;
     lets_others_run("peeking", || {
-        assert_eq!(receiver.peek(&mut [0; 1]).unwrap(), 1)
+        assert_eq!(receiver.peek(&mut [0; 1]).unwrap(), 1);
     });
     lets_others_run("reading", || {
         // The operations that wait for the sleeper outlast what was sent.

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use support::{HOUR, must_end};
 use sylvan::runtime::Runtime;
-use sylvan::sync::mpsc;
 use sylvan::task::{Cancelled, NoStack};
 use sylvan::{task, thread, time};
 
@@ -86,8 +85,8 @@ fn captures_of_a_task_that_is_cancelled_before_it_starts() {
 #[test]
 fn messages_left_in_a_channel() {
     on_one_hub_and_on_four(|count| {
-        let (sender, receiver) = mpsc::channel();
-        let (bounded, waiting) = mpsc::sync_channel(8);
+        let (sender, receiver) = sylvan::sync::mpsc::channel();
+        let (bounded, waiting) = sylvan::sync::mpsc::sync_channel(8);
         for _ in 0..8 {
             sender.send(count.one()).unwrap();
             bounded.send(count.one()).unwrap();

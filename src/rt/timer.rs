@@ -266,3 +266,6 @@ fn tick_after(moment: Instant) -> u64 {
 fn tick_start(tick: u64) -> Instant {
     Instant::from_nanoseconds(((tick << TICK_BITS) ^ (1 << 63)) as i64)
 }
+
+#[cfg(test)]
+mod tests;
