@@ -24,6 +24,41 @@
 //! });
 //! assert!(start.elapsed() < Duration::from_secs(10)); // not 20 s
 //! ```
+//!
+//! # The modules, in reading order
+//!
+//! * [`run`] runs a closure as the main green thread on the calling OS thread; [`runtime`] has runtimes of
+//!   one's own, with several hubs. Spawning from a plain OS thread needs neither: a process-wide runtime
+//!   starts by itself.
+//! * [`thread`] is `std::thread`: [`spawn`], `scope`, `sleep`, `park`, [`thread_local!`]; and
+//!   [`cancel`](thread::JoinHandle::cancel), which std has not.
+//! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
+//! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait.
+//! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
+//! * [`offload`] runs what blocks in the kernel on OS threads of its own.
+#![cfg_attr(
+    feature = "http",
+    doc = "* [`http`] is an HTTP client, ureq, over all of this."
+)]
+//!
+//! Everything works from a green thread and from a plain OS thread, which it blocks as std would.
+//!
+//! # What to know
+//!
+//! * A green thread that computes keeps its hub until it waits. Operations that need not wait let others run
+//!   every so often; code that calls none of them does not. [`offload`] takes long computations.
+//! * A started green thread stays on its OS thread, so `Rc`, `RefCell`, `MutexGuard` and `thread_local!` of
+//!   std may be held across a wait. A *std* lock that is held across a wait blocks all others of the hub that
+//!   want it, for ever if its holder is one of them: use [`sync`]'s.
+//! * Crates that keep a pointer into a stack frame in an OS thread's thread-local and restore it in
+//!   last-in-first-out order (`scoped-tls` is the known one) are not sound with green threads.
+//! * [`cancel`](thread::JoinHandle::cancel) and [`timeout`](time::timeout) unwind. Rust aborts when an unwinding
+//!   meets a frame of C: put [`task::mask`] around the body of a callback that waits.
+//! * A destructor that runs because of an unwinding may wait, undisturbed. std counts panics per OS thread, so
+//!   while one green thread waits in the midst of a panic `std::thread::panicking()` is true for its neighbours,
+//!   and guards of *std's* locks that they drop poison. A panic hook must not wait: std aborts if another
+//!   green thread of that OS thread panics meanwhile.
+//! * A stack overflow ends the process with a message that names the green thread.
 
 #[cfg(not(all(
     target_os = "linux",

@@ -467,3 +467,20 @@ fn a_kept_payload_does_not_hide_a_later_deadline() {
         assert!(!task::cancel_requested());
     });
 }
+
+/// The result of a detached task was dropped after the thread-locals that its destructor uses.
+#[test]
+fn the_result_of_a_detached_task_is_dropped_before_its_thread_locals() {
+    sylvan::thread_local! {
+        static NAME: Cell<&'static str> = const { Cell::new("initial") };
+    }
+    static SEEN: std::sync::Mutex<Option<&'static str>> = std::sync::Mutex::new(None);
+    sylvan::run(|| {
+        drop(thread::spawn(|| {
+            NAME.set("its own");
+            OnDrop(|| *SEEN.lock().unwrap() = Some(NAME.get()))
+        }));
+        thread::yield_now();
+    });
+    assert_eq!(*SEEN.lock().unwrap(), Some("its own"));
+}

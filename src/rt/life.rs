@@ -61,6 +61,12 @@ impl Life {
         self.0.load(Ordering::Acquire) & COMPLETE != 0
     }
 
+    /// Is there a handle still? Once there is none there never will be.
+    #[inline]
+    pub(crate) fn has_handle(&self) -> bool {
+        self.0.load(Ordering::Acquire) & HANDLE != 0
+    }
+
     /// The result is stored. The caller drops it if there is no handle, and wakes joiners.
     #[inline]
     pub(crate) fn complete(&self) -> Completion {

@@ -217,9 +217,14 @@ impl Task {
             self.joiners.wake_all();
         }
         if !completion.handle {
-            // SAFETY: the result is stored, and with no handle it is ours.
-            unsafe { (self.vtable.drop_result)(self.address()) }
+            self.drop_result();
         }
+    }
+
+    /// Drops the result, unless that was done. It is stored, and no handle has a right to it.
+    fn drop_result(&self) {
+        // SAFETY: the vtable fits this record; with no handle the result is the run machinery's.
+        unsafe { (self.vtable.drop_result)(self.address()) }
     }
 
     /// Notes what its own thread waits for from now on.
@@ -473,9 +478,13 @@ impl<F: FnOnce() -> T, T> TaskCell<F, T> {
         }
         // The frame that throws would go to is gone.
         cancel::mask(|| {
-            task.destroy_locals();
             // SAFETY: as above.
             unsafe { *cell.result.get() = Some(result) };
+            if !task.life.has_handle() {
+                // As in std: before the thread-locals, which its destructor may use.
+                task.drop_result();
+            }
+            task.destroy_locals();
             task.finish();
         });
     }

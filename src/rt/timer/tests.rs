@@ -49,7 +49,15 @@ impl Numbers {
 
 #[test]
 fn a_timer_never_fires_early_and_at_most_a_tick_late() {
-    for distance in [1, TICK - 1, TICK, TICK + 1, 64 * TICK, 4_097 * TICK + 5, 1 << 45] {
+    for distance in [
+        1,
+        TICK - 1,
+        TICK,
+        TICK + 1,
+        64 * TICK,
+        4_097 * TICK + 5,
+        1 << 45,
+    ] {
         let wheel = Wheel::new(at(NOW));
         let timer = timer(NOW + distance);
         arm(&wheel, &timer);
@@ -130,7 +138,10 @@ fn a_hundred_thousand_of_all_distances_agree_with_a_sorted_list() {
                 assert_eq!(over.len(), fired.len());
                 assert!(left.iter().all(|timer| deadline(timer) + TICK > now));
                 if !fired.is_empty() {
-                    assert!(turn.is_some_and(|turn| turn <= at(now)), "it slept too long");
+                    assert!(
+                        turn.is_some_and(|turn| turn <= at(now)),
+                        "it slept too long"
+                    );
                 }
                 armed = left;
             }
