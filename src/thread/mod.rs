@@ -40,6 +40,12 @@ pub fn sleep(duration: Duration) {
     rt::sleep_until(Instant::after(duration));
 }
 
+/// As [`sleep`], in milliseconds.
+#[deprecated(note = "replaced by `sylvan::thread::sleep`, as in std")]
+pub fn sleep_ms(ms: u32) {
+    sleep(Duration::from_millis(u64::from(ms)));
+}
+
 /// Suspends until [`Thread::unpark`] was called on the current thread's handle, now or before.
 ///
 /// # Differences from std
@@ -52,6 +58,12 @@ pub fn park() {
 /// As [`park`], for at most `duration`.
 pub fn park_timeout(duration: Duration) {
     park_until(Instant::after(duration));
+}
+
+/// As [`park_timeout`], in milliseconds.
+#[deprecated(note = "replaced by `sylvan::thread::park_timeout`, as in std")]
+pub fn park_timeout_ms(ms: u32) {
+    park_timeout(Duration::from_millis(u64::from(ms)));
 }
 
 fn park_until(deadline: Instant) {
