@@ -1,6 +1,7 @@
 //! A named test for each bug that was found: what went wrong is in the comment above it.
 
 use std::cell::{Cell, RefCell};
+use std::io::{Read, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{Command, Output};
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use sylvan::net::{TcpListener, TcpStream};
 use sylvan::runtime::Runtime;
 use sylvan::{task, thread, time};
 
@@ -483,4 +485,28 @@ fn the_result_of_a_detached_task_is_dropped_before_its_thread_locals() {
         thread::yield_now();
     });
     assert_eq!(*SEEN.lock().unwrap(), Some("its own"));
+}
+
+/// A socket was registered with a hub that rests between two `run`s: nobody asked its epoll instance, and
+/// who waited for the socket elsewhere was never told.
+#[test]
+fn a_socket_of_a_runtime_that_rests_works_in_another() {
+    let pausing = Runtime::new().unwrap();
+    let (mut reader, mut writer) = pausing.run(|| {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut reader = listener.accept().unwrap().0;
+        // Waits, and so is registered here.
+        let mut theirs = writer.try_clone().unwrap();
+        thread::spawn(move || theirs.write_all(b"1").unwrap());
+        reader.read_exact(&mut [0]).unwrap();
+        (reader, writer)
+    });
+    sylvan::run(|| {
+        let waits = thread::spawn(move || reader.read_exact(&mut [0]).unwrap());
+        thread::yield_now();
+        writer.write_all(b"2").unwrap();
+        waits.join().unwrap();
+    });
+    pausing.close();
 }
