@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hub::Hub;
 use super::panics::Others;
-use super::runtime::Shared;
+use super::shared::Shared;
 
 thread_local! {
     static HUB: Cell<*const Hub> = const { Cell::new(ptr::null()) };
@@ -65,7 +65,7 @@ pub(super) fn runtime() -> Arc<Shared> {
     ambient
         .ok()
         .flatten()
-        .unwrap_or_else(super::runtime::default)
+        .unwrap_or_else(super::worker::default_runtime)
 }
 
 /// The runtime of the calling green thread, or of the job this OS thread runs; none elsewhere.

@@ -24,7 +24,7 @@ use super::queue::RunQueue;
 use super::reactor::{Reactor, WAKER};
 use super::reason::Reason;
 use super::report;
-use super::runtime::{Seed, Shared};
+use super::shared::{Seed, Shared};
 use super::task::{Run, Task, TaskRef};
 use super::timer::{Expired, Timer, Wheel};
 use crate::sys::context::Context;

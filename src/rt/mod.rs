@@ -19,6 +19,7 @@ mod metrics;
 mod no_stack;
 mod offload;
 mod os_thread;
+mod own_hub;
 mod panics;
 mod park;
 mod queue;
@@ -26,11 +27,13 @@ mod reactor;
 mod reason;
 mod report;
 mod runtime;
+mod shared;
 mod source;
 mod spawn;
 mod task;
 mod timer;
 mod wait_queue;
+mod worker;
 
 pub use cancel::Cancelled;
 pub(crate) use cancel::{

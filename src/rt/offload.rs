@@ -15,7 +15,7 @@ use super::current;
 use super::park;
 use super::reason::Reason;
 use super::report;
-use super::runtime::Shared;
+use super::shared::Shared;
 use super::wait_queue::WaitQueue;
 use crate::sys::fork;
 use crate::sys::sync::{Condvar, Mutex, MutexGuard};

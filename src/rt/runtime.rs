@@ -2,451 +2,28 @@
 
 use std::marker::PhantomData;
 use std::mem;
-use std::num::NonZeroUsize;
 use std::panic;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{fmt, io, thread};
-
-use crossbeam_deque::{Injector, Steal, Stealer};
 
 use super::cancel::{self, Cancelled};
 use super::clock::Instant;
 use super::group::Group;
-use super::hub::{self, Hub};
-use super::idle::Idle;
-use super::list::{TaskList, Which};
-use super::mailbox::Mailbox;
-use super::metrics::{Metrics, Published};
-use super::queue::{RunQueue, Runnable};
-use super::reactor::Reactor;
+use super::hub::Hub;
+use super::metrics::Metrics;
+use super::own_hub::{self, OwnHub};
 use super::reason::Reason;
+use super::shared::{PATIENCE, Shared};
 use super::task::{self, Options, Task, TaskRef};
-use super::wait_queue::WaitQueue;
+use super::worker::{alternate_stack, default_stack_size, lay_stack_by, spawn_worker};
 use super::{current, park, report};
-use crate::sys::fault::{self, AlternateStack};
-use crate::sys::fork;
-use crate::sys::sync::{Mutex, MutexGuard, OnceLock};
+use crate::sys::sync::MutexGuard;
 
-/// The stack size of a task that asks for none, in bytes of address space.
-const STACK_SIZE: usize = 1 << 20;
 /// The stack size of the main task of a `run`, as a program's main thread has it.
 const MAIN_STACK_SIZE: usize = 8 << 20;
-/// A task that does not end when its runtime closes is named after this long, and again.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What the hubs of a runtime share, and its handles.
-pub(crate) struct Shared {
-    hubs: Box<[Remote]>,
-    /// Unstarted tasks from other OS threads.
-    injector: Injector<Runnable>,
-    idle: Idle,
-    registry: TaskList,
-    /// No task is spawned any more.
-    closing: AtomicBool,
-    /// The hubs' OS threads end.
-    ended: AtomicBool,
-    stack_size: usize,
-    /// The main task of the `run` that goes on now.
-    main: Mutex<Option<TaskRef>>,
-    stop_requested: AtomicBool,
-    stopped: WaitQueue,
-}
-
-/// A hub as the other hubs of its runtime see it.
-struct Remote {
-    mailbox: &'static Mailbox,
-    stealer: Option<Stealer<Runnable>>,
-    published: Published,
-    sources: Arc<AtomicUsize>,
-}
-
-/// What a hub is made of before it is brought to its OS thread.
-pub(super) struct Seed {
-    pub(super) index: usize,
-    pub(super) mailbox: &'static Mailbox,
-    pub(super) queue: RunQueue,
-    pub(super) poll: mio::Poll,
-    pub(super) reactor: Arc<Reactor>,
-}
-
-// SAFETY: the queue, whose ring is not `Sync`, is empty and goes to its OS thread as a whole.
-unsafe impl Send for Seed {}
-
-impl Shared {
-    fn new(hubs: usize, stack_size: usize) -> io::Result<(Arc<Shared>, Vec<Seed>)> {
-        fork::watch();
-        fault::install(report::overflow);
-        let seeds = (0..hubs)
-            .map(|index| Seed::new(index, hubs > 1))
-            .collect::<io::Result<Vec<_>>>()?;
-        let remotes = seeds.iter().map(|seed| Remote {
-            mailbox: seed.mailbox,
-            stealer: seed.queue.stealer(),
-            published: Published::default(),
-            sources: seed.reactor.registered(),
-        });
-        let shared = Shared {
-            hubs: remotes.collect(),
-            injector: Injector::new(),
-            idle: Idle::new(),
-            registry: TaskList::new(Which::Registry),
-            closing: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            stack_size,
-            main: Mutex::new(None),
-            stop_requested: AtomicBool::new(false),
-            stopped: WaitQueue::new(),
-        };
-        Ok((Arc::new(shared), seeds))
-    }
-
-    /// The stack size of a task that asks for none.
-    pub(crate) fn stack_size(&self) -> usize {
-        self.stack_size
-    }
-
-    /// How many tasks are alive.
-    pub(crate) fn task_count(&self) -> usize {
-        self.registry.len()
-    }
-
-    /// See [`Handle::metrics`].
-    fn metrics(&self) -> Metrics {
-        if let Some(hub) = current::hub()
-            && ptr::eq(&raw const **hub.runtime(), self)
-        {
-            hub.publish();
-        }
-        let (tasks, peak_tasks) = self.registry.len_and_peak();
-        let mut metrics = Metrics {
-            tasks,
-            peak_tasks,
-            ..Metrics::default()
-        };
-        for hub in &self.hubs {
-            hub.published.add_to(&mut metrics);
-            metrics.sources += hub.sources.load(Ordering::Relaxed);
-        }
-        metrics
-    }
-
-    /// Where a hub publishes its numbers.
-    #[inline]
-    pub(super) fn published(&self, hub: usize) -> &Published {
-        &self.hubs[hub].published
-    }
-
-    /// Takes a new task in and queues it where it can be run.
-    ///
-    /// `stays`: on the hub that spawns it, which must be one of this runtime's.
-    ///
-    /// # Safety
-    ///
-    /// `task` is the run machinery's count of a task that was not spawned yet.
-    pub(super) unsafe fn spawn(&self, pointer: NonNull<Task>, stays: bool) {
-        // SAFETY: counted.
-        let task = unsafe { pointer.as_ref() };
-        // SAFETY: it leaves both lists in `task_has_ended`.
-        unsafe {
-            self.registry.insert(task);
-            if let Some(group) = &task.group {
-                group.enter(task);
-            }
-        }
-        // Looked at after the registration: whoever closes sets it first, and then cancels all that
-        // are registered.
-        if self.closing.load(Ordering::SeqCst) {
-            return self.refuse_closing(pointer);
-        }
-        match current::hub() {
-            Some(hub) if ptr::eq(&raw const **hub.runtime(), self) => hub.enqueue(pointer, stays),
-            _ => {
-                self.injector.push(Runnable(pointer));
-                self.work_was_queued();
-            }
-        }
-    }
-
-    /// The runtime closes: the task ends as cancelled, its captures dropped by the caller.
-    #[cold]
-    fn refuse_closing(&self, pointer: NonNull<Task>) {
-        // SAFETY: counted.
-        let task = unsafe { pointer.as_ref() };
-        task.cancel();
-        report::without_unwinding(|| task.run());
-        self.task_has_ended(task);
-        // SAFETY: the run machinery's count, which ends here.
-        drop(unsafe { TaskRef::from_raw(pointer) });
-    }
-
-    /// A task's function has returned, and its stack was given back.
-    #[inline]
-    pub(super) fn task_has_ended(&self, task: &Task) {
-        if let Some(group) = &task.group {
-            group.leave(task);
-        }
-        let last = self.registry.remove(task);
-        if last && self.closing.load(Ordering::SeqCst) {
-            self.rouse_all();
-        }
-    }
-
-    /// An unstarted task was queued: a hub that sleeps may take it.
-    #[inline]
-    pub(super) fn work_was_queued(&self) {
-        if let Some(hub) = self.idle.wake_for_work() {
-            self.hubs[hub].mailbox.rouse();
-        }
-    }
-
-    /// Moves tasks from other OS threads to a hub's queue.
-    #[inline]
-    pub(super) fn take_injected(&self, queue: &RunQueue) -> bool {
-        let mut found = false;
-        while !self.injector.is_empty() {
-            let steal = match queue.deque() {
-                Some(deque) => self.injector.steal_batch(deque),
-                None => self
-                    .injector
-                    .steal()
-                    .map_success(|runnable| queue.push(runnable.0)),
-            };
-            match steal {
-                Steal::Success(()) => {
-                    found = true;
-                    // With several hubs a batch is enough: the others take the rest.
-                    if queue.deque().is_some() {
-                        break;
-                    }
-                }
-                Steal::Retry => {}
-                Steal::Empty => break,
-            }
-        }
-        found
-    }
-
-    /// Looks for unstarted tasks at the other hubs. Returns whether it brought some home.
-    pub(super) fn steal_into(&self, queue: &RunQueue) -> bool {
-        if queue.deque().is_none() {
-            return self.take_injected(queue);
-        }
-        self.idle.start_search();
-        self.search(queue)
-    }
-
-    /// The hub counts as searching; afterwards it does not.
-    fn search(&self, queue: &RunQueue) -> bool {
-        let found = self.take_injected(queue) || self.steal_from_hubs(queue);
-        if let Some(next) = self.idle.stop_search(found) {
-            self.hubs[next].mailbox.rouse();
-        }
-        // Who queued a task behind our back saw us searching, and woke nobody.
-        if !found && self.has_unstarted() {
-            self.work_was_queued();
-        }
-        found
-    }
-
-    /// Does an unstarted task stand in a queue that others can take from?
-    fn has_unstarted(&self) -> bool {
-        let stealable = |hub: &Remote| hub.stealer.as_ref().is_some_and(|it| !it.is_empty());
-        !self.injector.is_empty() || self.hubs.iter().any(stealable)
-    }
-
-    fn steal_from_hubs(&self, queue: &RunQueue) -> bool {
-        let Some(deque) = queue.deque() else {
-            return false;
-        };
-        let count = self.hubs.len();
-        let start = super::choice::below(count);
-        (0..count).any(|step| {
-            let victim = &self.hubs[(start + step) % count];
-            victim.stealer.as_ref().is_some_and(|stealer| {
-                loop {
-                    match stealer.steal_batch(deque) {
-                        Steal::Success(()) => return true,
-                        Steal::Empty => return false,
-                        Steal::Retry => {}
-                    }
-                }
-            })
-        })
-    }
-
-    /// A hub enters itself as sleeping. `false`: there is work, it must not sleep.
-    pub(super) fn prepare_sleep(&self, index: usize) -> bool {
-        self.idle.sleep(index);
-        !self.has_unstarted()
-    }
-
-    /// A hub is awake again.
-    pub(super) fn after_sleep(&self, index: usize, queue: &RunQueue) {
-        if self.idle.wake(index) {
-            self.search(queue);
-        }
-    }
-
-    fn rouse_all(&self) {
-        for hub in &self.hubs {
-            hub.mailbox.rouse();
-        }
-    }
-
-    /// See [`Handle::stop`].
-    fn stop(&self) {
-        self.stop_requested.store(true, Ordering::SeqCst);
-        self.stopped.wake_all();
-        let main = self.main.lock().clone();
-        if let Some(main) = main {
-            main.cancel();
-        }
-    }
-
-    /// From now on no task is spawned; those that are alive are cancelled.
-    fn start_closing(&self) {
-        self.closing.store(true, Ordering::SeqCst);
-        for task in self.registry.snapshot() {
-            task.cancel();
-        }
-    }
-
-    /// Waits until all tasks have been unwound; the calling thread drives the first hub meanwhile.
-    fn unwind_all(&self, first_hub: &Hub) {
-        let _alternate_stack = alternate_stack();
-        while self.task_count() > 0 {
-            let until = Instant::after(PATIENCE);
-            first_hub.drive(ptr::null(), until, &|| self.task_count() == 0);
-            if self.task_count() > 0 && Instant::now() >= until {
-                self.name_those_left();
-            }
-        }
-    }
-
-    /// Lets the OS threads of the other hubs end.
-    fn end_hubs(&self) {
-        self.ended.store(true, Ordering::SeqCst);
-        self.rouse_all();
-    }
-
-    fn name_those_left(&self) {
-        for task in self.registry.snapshot() {
-            let (reason, _) = task.last_wait();
-            let waits = reason.map_or("has not started", Reason::name);
-            report::error(format_args!(
-                "green thread '{}' (spawned at {}) was cancelled and does not end: {waits}",
-                task.display_name(),
-                task.identity.spawned_at,
-            ));
-        }
-    }
-}
-
-/// `Steal<T>` to `Steal<()>` with an effect.
-trait MapSuccess<T> {
-    fn map_success(self, effect: impl FnOnce(T)) -> Steal<()>;
-}
-
-impl<T> MapSuccess<T> for Steal<T> {
-    fn map_success(self, effect: impl FnOnce(T)) -> Steal<()> {
-        match self {
-            Steal::Success(value) => {
-                effect(value);
-                Steal::Success(())
-            }
-            Steal::Retry => Steal::Retry,
-            Steal::Empty => Steal::Empty,
-        }
-    }
-}
-
-impl Seed {
-    fn new(index: usize, shared: bool) -> io::Result<Seed> {
-        let poll = mio::Poll::new()?;
-        let registry = poll.registry().try_clone()?;
-        let waker = hub::waker(&poll)?;
-        Ok(Seed {
-            index,
-            mailbox: Mailbox::open(waker),
-            queue: RunQueue::new(shared),
-            poll,
-            reactor: Arc::new(Reactor::new(registry)),
-        })
-    }
-}
-
-/// A hub's OS thread: runs until the runtime has ended.
-fn run_worker(seed: Seed, shared: Arc<Shared>) {
-    let _alternate_stack = alternate_stack();
-    let hub = Hub::new(seed, shared.clone());
-    lay_stack_by(&hub);
-    hub.drive(ptr::null(), Instant::NEVER, &|| {
-        shared.ended.load(Ordering::SeqCst)
-    });
-    hub.close();
-}
-
-fn spawn_worker(seed: Seed, shared: Arc<Shared>) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new()
-        .name(format!("sylvan-hub-{}", seed.index))
-        .spawn(move || run_worker(seed, shared))
-}
-
-/// Without it an overflow is a bare SIGSEGV: worth a word, not a failure.
-fn alternate_stack() -> Option<AlternateStack> {
-    AlternateStack::install()
-        .inspect_err(|error| {
-            report::error(format_args!(
-                "stack overflows of green threads cannot be reported: {error}"
-            ));
-        })
-        .ok()
-}
-
-fn lay_stack_by(hub: &Hub) {
-    if let Err(error) = hub.reserve_stack() {
-        report::error(format_args!("a hub has no stack in reserve: {error}"));
-    }
-}
-
-/// The process-wide runtime of those who spawn from a plain OS thread. It is never closed.
-pub(super) fn default() -> Arc<Shared> {
-    static DEFAULT: OnceLock<(u32, Arc<Shared>)> = OnceLock::new();
-    let start = || {
-        let hubs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let (shared, seeds) = Shared::new(hubs, default_stack_size())?;
-        for seed in seeds {
-            spawn_worker(seed, shared.clone())?;
-        }
-        Ok(shared)
-    };
-    let (generation, runtime) = DEFAULT.get_or_init(|| {
-        let runtime = start().unwrap_or_else(|error: io::Error| {
-            panic!("the default runtime of green threads cannot be started: {error}")
-        });
-        (fork::generation(), runtime)
-    });
-    assert_eq!(
-        *generation,
-        fork::generation(),
-        "this process was forked; the default runtime's OS threads are its parent's"
-    );
-    runtime.clone()
-}
-
-/// `RUST_MIN_STACK`, as std's threads have it, or one MiB.
-fn default_stack_size() -> usize {
-    static SIZE: OnceLock<usize> = OnceLock::new();
-    *SIZE.get_or_init(|| {
-        let asked = std::env::var("RUST_MIN_STACK").ok();
-        asked
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(STACK_SIZE)
-    })
-}
 
 /// Sets up a [`Runtime`].
 ///
@@ -515,7 +92,7 @@ impl Builder {
             not_send: PhantomData,
         };
         lay_stack_by(&runtime.hub);
-        owned::enter(&runtime.hub);
+        own_hub::enter(&runtime.hub);
         for seed in seeds {
             // If one fails, the drop of `runtime` ends those that have started.
             runtime.threads.push(spawn_worker(seed, shared.clone())?);
@@ -550,33 +127,6 @@ pub struct Runtime {
     threads: Vec<thread::JoinHandle<()>>,
     closed: bool,
     not_send: PhantomData<*mut ()>,
-}
-
-/// A hub that can be moved while others point to it, which a `Box` does not promise. Not freed by its
-/// drop.
-struct OwnHub(NonNull<Hub>);
-
-impl OwnHub {
-    fn new(hub: Hub) -> OwnHub {
-        OwnHub(NonNull::from(Box::leak(Box::new(hub))))
-    }
-
-    /// # Safety
-    ///
-    /// Nobody points to it, and it is not used again.
-    unsafe fn free(&mut self) {
-        // SAFETY: made by `Box::leak`; the rest by the caller's promise.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
-    }
-}
-
-impl std::ops::Deref for OwnHub {
-    type Target = Hub;
-
-    fn deref(&self) -> &Hub {
-        // SAFETY: valid until freed.
-        unsafe { self.0.as_ref() }
-    }
 }
 
 impl Runtime {
@@ -700,7 +250,7 @@ impl Runtime {
         if mem::replace(&mut self.closed, true) {
             return;
         }
-        owned::leave(&self.hub);
+        own_hub::leave(&self.hub);
         self.shared.start_closing();
         if current::hub().is_some() {
             self.end_on_green_thread();
@@ -757,51 +307,9 @@ impl Drop for Runtime {
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime")
-            .field("workers", &self.shared.hubs.len())
+            .field("workers", &self.shared.hub_count())
             .field("tasks", &self.shared.task_count())
             .finish()
-    }
-}
-
-/// The first hubs that live on the calling OS thread. It must not end before their tasks: one that is
-/// parked may have lent the thread's own thread-locals to tasks on other hubs. So if a `Runtime` was
-/// leaked, its tasks are unwound when the thread ends.
-mod owned {
-    use super::{Hub, NonNull};
-    use crate::sys::process::is_main_thread;
-    use std::cell::RefCell;
-
-    struct Owned(RefCell<Vec<NonNull<Hub>>>);
-
-    thread_local! {
-        static OWNED: Owned = const { Owned(RefCell::new(Vec::new())) };
-    }
-
-    /// The hub is not freed before it leaves.
-    pub(super) fn enter(hub: &Hub) {
-        // An error: the thread ends already, and thread-locals that are gone cannot be lent.
-        let _ = OWNED.try_with(|owned| owned.0.borrow_mut().push(NonNull::from(hub)));
-    }
-
-    pub(super) fn leave(hub: &Hub) {
-        let _ = OWNED.try_with(|owned| owned.0.borrow_mut().retain(|&it| it != NonNull::from(hub)));
-    }
-
-    impl Drop for Owned {
-        fn drop(&mut self) {
-            // With the main thread the whole process ends.
-            if is_main_thread() {
-                return;
-            }
-            for hub in self.0.take() {
-                // SAFETY: it has not left, so it was not freed.
-                let hub = unsafe { hub.as_ref() };
-                let shared = hub.runtime();
-                shared.start_closing();
-                shared.unwind_all(hub);
-                shared.end_hubs();
-            }
-        }
     }
 }
 
@@ -842,7 +350,7 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
-            .field("workers", &self.shared.hubs.len())
+            .field("workers", &self.shared.hub_count())
             .field("tasks", &self.shared.task_count())
             .finish()
     }

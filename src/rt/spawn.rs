@@ -7,7 +7,8 @@ use super::cancel;
 use super::clock::Instant;
 use super::current;
 use super::group::Group;
-use super::runtime::{Handle, Shared};
+use super::runtime::Handle;
+use super::shared::Shared;
 use super::task::{self, Join, Options};
 
 /// What a spawn asks for.

@@ -1,0 +1,375 @@
+//! What the hubs of a runtime share: its tasks, the queues of those that have not started, its end.
+
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_deque::{Injector, Steal, Stealer};
+
+use super::clock::Instant;
+use super::hub::{self, Hub};
+use super::idle::Idle;
+use super::list::{TaskList, Which};
+use super::mailbox::Mailbox;
+use super::metrics::{Metrics, Published};
+use super::queue::{RunQueue, Runnable};
+use super::reactor::Reactor;
+use super::reason::Reason;
+use super::task::{Task, TaskRef};
+use super::wait_queue::WaitQueue;
+use super::worker::alternate_stack;
+use super::{current, report};
+use crate::sys::fault;
+use crate::sys::fork;
+use crate::sys::sync::Mutex;
+
+/// A task that does not end when its runtime closes is named after this long, and again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the hubs of a runtime share, and its handles.
+pub(crate) struct Shared {
+    hubs: Box<[Remote]>,
+    /// Unstarted tasks from other OS threads.
+    injector: Injector<Runnable>,
+    idle: Idle,
+    registry: TaskList,
+    /// No task is spawned any more.
+    closing: AtomicBool,
+    /// The hubs' OS threads end.
+    pub(super) ended: AtomicBool,
+    stack_size: usize,
+    /// The main task of the `run` that goes on now.
+    pub(super) main: Mutex<Option<TaskRef>>,
+    pub(super) stop_requested: AtomicBool,
+    pub(super) stopped: WaitQueue,
+}
+
+/// A hub as the other hubs of its runtime see it.
+struct Remote {
+    mailbox: &'static Mailbox,
+    stealer: Option<Stealer<Runnable>>,
+    published: Published,
+    sources: Arc<AtomicUsize>,
+}
+
+/// What a hub is made of before it is brought to its OS thread.
+pub(super) struct Seed {
+    pub(super) index: usize,
+    pub(super) mailbox: &'static Mailbox,
+    pub(super) queue: RunQueue,
+    pub(super) poll: mio::Poll,
+    pub(super) reactor: Arc<Reactor>,
+}
+
+// SAFETY: the queue, whose ring is not `Sync`, is empty and goes to its OS thread as a whole.
+unsafe impl Send for Seed {}
+
+impl Shared {
+    pub(super) fn new(hubs: usize, stack_size: usize) -> io::Result<(Arc<Shared>, Vec<Seed>)> {
+        fork::watch();
+        fault::install(report::overflow);
+        let seeds = (0..hubs)
+            .map(|index| Seed::new(index, hubs > 1))
+            .collect::<io::Result<Vec<_>>>()?;
+        let remotes = seeds.iter().map(|seed| Remote {
+            mailbox: seed.mailbox,
+            stealer: seed.queue.stealer(),
+            published: Published::default(),
+            sources: seed.reactor.registered(),
+        });
+        let shared = Shared {
+            hubs: remotes.collect(),
+            injector: Injector::new(),
+            idle: Idle::new(),
+            registry: TaskList::new(Which::Registry),
+            closing: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            stack_size,
+            main: Mutex::new(None),
+            stop_requested: AtomicBool::new(false),
+            stopped: WaitQueue::new(),
+        };
+        Ok((Arc::new(shared), seeds))
+    }
+
+    /// The stack size of a task that asks for none.
+    pub(crate) fn stack_size(&self) -> usize {
+        self.stack_size
+    }
+
+    /// How many hubs there are.
+    pub(super) fn hub_count(&self) -> usize {
+        self.hubs.len()
+    }
+
+    /// How many tasks are alive.
+    pub(crate) fn task_count(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// See [`Handle::metrics`].
+    pub(super) fn metrics(&self) -> Metrics {
+        if let Some(hub) = current::hub()
+            && ptr::eq(&raw const **hub.runtime(), self)
+        {
+            hub.publish();
+        }
+        let (tasks, peak_tasks) = self.registry.len_and_peak();
+        let mut metrics = Metrics {
+            tasks,
+            peak_tasks,
+            ..Metrics::default()
+        };
+        for hub in &self.hubs {
+            hub.published.add_to(&mut metrics);
+            metrics.sources += hub.sources.load(Ordering::Relaxed);
+        }
+        metrics
+    }
+
+    /// Where a hub publishes its numbers.
+    #[inline]
+    pub(super) fn published(&self, hub: usize) -> &Published {
+        &self.hubs[hub].published
+    }
+
+    /// Takes a new task in and queues it where it can be run.
+    ///
+    /// `stays`: on the hub that spawns it, which must be one of this runtime's.
+    ///
+    /// # Safety
+    ///
+    /// `task` is the run machinery's count of a task that was not spawned yet.
+    pub(super) unsafe fn spawn(&self, pointer: NonNull<Task>, stays: bool) {
+        // SAFETY: counted.
+        let task = unsafe { pointer.as_ref() };
+        // SAFETY: it leaves both lists in `task_has_ended`.
+        unsafe {
+            self.registry.insert(task);
+            if let Some(group) = &task.group {
+                group.enter(task);
+            }
+        }
+        // Looked at after the registration: whoever closes sets it first, and then cancels all that
+        // are registered.
+        if self.closing.load(Ordering::SeqCst) {
+            return self.refuse_closing(pointer);
+        }
+        match current::hub() {
+            Some(hub) if ptr::eq(&raw const **hub.runtime(), self) => hub.enqueue(pointer, stays),
+            _ => {
+                self.injector.push(Runnable(pointer));
+                self.work_was_queued();
+            }
+        }
+    }
+
+    /// The runtime closes: the task ends as cancelled, its captures dropped by the caller.
+    #[cold]
+    fn refuse_closing(&self, pointer: NonNull<Task>) {
+        // SAFETY: counted.
+        let task = unsafe { pointer.as_ref() };
+        task.cancel();
+        report::without_unwinding(|| task.run());
+        self.task_has_ended(task);
+        // SAFETY: the run machinery's count, which ends here.
+        drop(unsafe { TaskRef::from_raw(pointer) });
+    }
+
+    /// A task's function has returned, and its stack was given back.
+    #[inline]
+    pub(super) fn task_has_ended(&self, task: &Task) {
+        if let Some(group) = &task.group {
+            group.leave(task);
+        }
+        let last = self.registry.remove(task);
+        if last && self.closing.load(Ordering::SeqCst) {
+            self.rouse_all();
+        }
+    }
+
+    /// An unstarted task was queued: a hub that sleeps may take it.
+    #[inline]
+    pub(super) fn work_was_queued(&self) {
+        if let Some(hub) = self.idle.wake_for_work() {
+            self.hubs[hub].mailbox.rouse();
+        }
+    }
+
+    /// Moves tasks from other OS threads to a hub's queue.
+    #[inline]
+    pub(super) fn take_injected(&self, queue: &RunQueue) -> bool {
+        let mut found = false;
+        while !self.injector.is_empty() {
+            let steal = match queue.deque() {
+                Some(deque) => self.injector.steal_batch(deque),
+                None => self
+                    .injector
+                    .steal()
+                    .map_success(|runnable| queue.push(runnable.0)),
+            };
+            match steal {
+                Steal::Success(()) => {
+                    found = true;
+                    // With several hubs a batch is enough: the others take the rest.
+                    if queue.deque().is_some() {
+                        break;
+                    }
+                }
+                Steal::Retry => {}
+                Steal::Empty => break,
+            }
+        }
+        found
+    }
+
+    /// Looks for unstarted tasks at the other hubs. Returns whether it brought some home.
+    pub(super) fn steal_into(&self, queue: &RunQueue) -> bool {
+        if queue.deque().is_none() {
+            return self.take_injected(queue);
+        }
+        self.idle.start_search();
+        self.search(queue)
+    }
+
+    /// The hub counts as searching; afterwards it does not.
+    fn search(&self, queue: &RunQueue) -> bool {
+        let found = self.take_injected(queue) || self.steal_from_hubs(queue);
+        if let Some(next) = self.idle.stop_search(found) {
+            self.hubs[next].mailbox.rouse();
+        }
+        // Who queued a task behind our back saw us searching, and woke nobody.
+        if !found && self.has_unstarted() {
+            self.work_was_queued();
+        }
+        found
+    }
+
+    /// Does an unstarted task stand in a queue that others can take from?
+    fn has_unstarted(&self) -> bool {
+        let stealable = |hub: &Remote| hub.stealer.as_ref().is_some_and(|it| !it.is_empty());
+        !self.injector.is_empty() || self.hubs.iter().any(stealable)
+    }
+
+    fn steal_from_hubs(&self, queue: &RunQueue) -> bool {
+        let Some(deque) = queue.deque() else {
+            return false;
+        };
+        let count = self.hubs.len();
+        let start = super::choice::below(count);
+        (0..count).any(|step| {
+            let victim = &self.hubs[(start + step) % count];
+            victim.stealer.as_ref().is_some_and(|stealer| {
+                loop {
+                    match stealer.steal_batch(deque) {
+                        Steal::Success(()) => return true,
+                        Steal::Empty => return false,
+                        Steal::Retry => {}
+                    }
+                }
+            })
+        })
+    }
+
+    /// A hub enters itself as sleeping. `false`: there is work, it must not sleep.
+    pub(super) fn prepare_sleep(&self, index: usize) -> bool {
+        self.idle.sleep(index);
+        !self.has_unstarted()
+    }
+
+    /// A hub is awake again.
+    pub(super) fn after_sleep(&self, index: usize, queue: &RunQueue) {
+        if self.idle.wake(index) {
+            self.search(queue);
+        }
+    }
+
+    pub(super) fn rouse_all(&self) {
+        for hub in &self.hubs {
+            hub.mailbox.rouse();
+        }
+    }
+
+    /// See [`Handle::stop`].
+    pub(super) fn stop(&self) {
+        self.stop_requested.store(true, Ordering::SeqCst);
+        self.stopped.wake_all();
+        let main = self.main.lock().clone();
+        if let Some(main) = main {
+            main.cancel();
+        }
+    }
+
+    /// From now on no task is spawned; those that are alive are cancelled.
+    pub(super) fn start_closing(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        for task in self.registry.snapshot() {
+            task.cancel();
+        }
+    }
+
+    /// Waits until all tasks have been unwound; the calling thread drives the first hub meanwhile.
+    pub(super) fn unwind_all(&self, first_hub: &Hub) {
+        let _alternate_stack = alternate_stack();
+        while self.task_count() > 0 {
+            let until = Instant::after(PATIENCE);
+            first_hub.drive(ptr::null(), until, &|| self.task_count() == 0);
+            if self.task_count() > 0 && Instant::now() >= until {
+                self.name_those_left();
+            }
+        }
+    }
+
+    /// Lets the OS threads of the other hubs end.
+    pub(super) fn end_hubs(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.rouse_all();
+    }
+
+    pub(super) fn name_those_left(&self) {
+        for task in self.registry.snapshot() {
+            let (reason, _) = task.last_wait();
+            let waits = reason.map_or("has not started", Reason::name);
+            report::error(format_args!(
+                "green thread '{}' (spawned at {}) was cancelled and does not end: {waits}",
+                task.display_name(),
+                task.identity.spawned_at,
+            ));
+        }
+    }
+}
+
+/// `Steal<T>` to `Steal<()>` with an effect.
+trait MapSuccess<T> {
+    fn map_success(self, effect: impl FnOnce(T)) -> Steal<()>;
+}
+
+impl<T> MapSuccess<T> for Steal<T> {
+    fn map_success(self, effect: impl FnOnce(T)) -> Steal<()> {
+        match self {
+            Steal::Success(value) => {
+                effect(value);
+                Steal::Success(())
+            }
+            Steal::Retry => Steal::Retry,
+            Steal::Empty => Steal::Empty,
+        }
+    }
+}
+
+impl Seed {
+    fn new(index: usize, shared: bool) -> io::Result<Seed> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = hub::waker(&poll)?;
+        Ok(Seed {
+            index,
+            mailbox: Mailbox::open(waker),
+            queue: RunQueue::new(shared),
+            poll,
+            reactor: Arc::new(Reactor::new(registry)),
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! The OS threads of hubs, and the process-wide runtime.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::{io, ptr, thread};
+
+use super::clock::Instant;
+use super::hub::Hub;
+use super::report;
+use super::shared::{Seed, Shared};
+use crate::sys::fault::AlternateStack;
+use crate::sys::fork;
+use crate::sys::sync::OnceLock;
+
+/// The stack size of a task that asks for none, in bytes of address space.
+const STACK_SIZE: usize = 1 << 20;
+
+/// A hub's OS thread: runs until the runtime has ended.
+fn run_worker(seed: Seed, shared: Arc<Shared>) {
+    let _alternate_stack = alternate_stack();
+    let hub = Hub::new(seed, shared.clone());
+    lay_stack_by(&hub);
+    hub.drive(ptr::null(), Instant::NEVER, &|| {
+        shared.ended.load(Ordering::SeqCst)
+    });
+    hub.close();
+}
+
+pub(super) fn spawn_worker(seed: Seed, shared: Arc<Shared>) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new()
+        .name(format!("sylvan-hub-{}", seed.index))
+        .spawn(move || run_worker(seed, shared))
+}
+
+/// Without it an overflow is a bare SIGSEGV: worth a word, not a failure.
+pub(super) fn alternate_stack() -> Option<AlternateStack> {
+    AlternateStack::install()
+        .inspect_err(|error| {
+            report::error(format_args!(
+                "stack overflows of green threads cannot be reported: {error}"
+            ));
+        })
+        .ok()
+}
+
+pub(super) fn lay_stack_by(hub: &Hub) {
+    if let Err(error) = hub.reserve_stack() {
+        report::error(format_args!("a hub has no stack in reserve: {error}"));
+    }
+}
+
+/// The process-wide runtime of those who spawn from a plain OS thread. It is never closed.
+pub(super) fn default_runtime() -> Arc<Shared> {
+    static DEFAULT: OnceLock<(u32, Arc<Shared>)> = OnceLock::new();
+    let start = || {
+        let hubs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let (shared, seeds) = Shared::new(hubs, default_stack_size())?;
+        for seed in seeds {
+            spawn_worker(seed, shared.clone())?;
+        }
+        Ok(shared)
+    };
+    let (generation, runtime) = DEFAULT.get_or_init(|| {
+        let runtime = start().unwrap_or_else(|error: io::Error| {
+            panic!("the default runtime of green threads cannot be started: {error}")
+        });
+        (fork::generation(), runtime)
+    });
+    assert_eq!(
+        *generation,
+        fork::generation(),
+        "this process was forked; the default runtime's OS threads are its parent's"
+    );
+    runtime.clone()
+}
+
+/// `RUST_MIN_STACK`, as std's threads have it, or one MiB.
+pub(super) fn default_stack_size() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let asked = std::env::var("RUST_MIN_STACK").ok();
+        asked
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(STACK_SIZE)
+    })
+}
