@@ -568,9 +568,12 @@ impl Hub {
     /// Ends the hub. All its tasks have ended, or are leaked.
     pub(super) fn close(&self) {
         self.release_sources();
-        self.mailbox.close();
         if let Some(stack) = self.reserve.stack.take() {
             self.stacks.borrow_mut().give(stack);
+        }
+        // A leaked task may still be woken: its mailbox must not become another hub's.
+        if self.stacks.borrow().live() == 0 {
+            self.mailbox.close();
         }
         self.publish();
     }

@@ -252,7 +252,10 @@ impl Runtime {
         }
         own_hub::leave(&self.hub);
         self.shared.start_closing();
-        if current::hub().is_some() {
+        if cfg!(not(panic = "unwind")) {
+            // Nothing can unwind: what does not end by itself in a last turn is leaked, stacks and all.
+            self.hub.drive_a_turn();
+        } else if current::hub().is_some() {
             self.end_on_green_thread();
         } else {
             self.shared.unwind_all(&self.hub);
@@ -263,6 +266,7 @@ impl Runtime {
                 report::error(format_args!("the OS thread of a hub panicked"));
             }
         }
+        self.shared.abandon_those_left();
         self.hub.close();
     }
 

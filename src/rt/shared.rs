@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_deque::{Injector, Steal, Stealer};
 
+use super::cancel::Cancelled;
 use super::clock::Instant;
 use super::hub::{self, Hub};
 use super::idle::Idle;
@@ -326,6 +327,16 @@ impl Shared {
     pub(super) fn end_hubs(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.rouse_all();
+    }
+
+    /// Ends, for whoever joins them, the tasks that are leaked with the runtime: those of a build that
+    /// aborts on panic. No hub runs any more.
+    pub(super) fn abandon_those_left(&self) {
+        for task in self.registry.snapshot() {
+            if !task.is_complete() {
+                task.refuse(Box::new(Cancelled::new()));
+            }
+        }
     }
 
     pub(super) fn name_those_left(&self) {
