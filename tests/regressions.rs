@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sylvan::net::{TcpListener, TcpStream};
+use sylvan::net::{TcpListener, TcpStream, UdpSocket};
 use sylvan::runtime::Runtime;
 use sylvan::{task, thread, time};
 
@@ -509,4 +509,34 @@ fn a_socket_of_a_runtime_that_rests_works_in_another() {
         waits.join().unwrap();
     });
     pausing.close();
+}
+
+/// The hub of a runtime that is dropped in a green thread was never asked what the kernel has to say.
+#[test]
+fn a_leftover_of_a_runtime_dropped_in_a_green_thread_may_wait_for_a_socket() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let runtime = Runtime::new().unwrap();
+        runtime.run(|| {
+            drop(thread::spawn(move || {
+                let _guard = OnDrop(|| assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 2));
+                thread::park();
+            }));
+            thread::yield_now();
+        });
+        sylvan::run(move || {
+            let sender = thread::spawn(move || {
+                thread::sleep(ms(20));
+                let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+                sender.send_to(b"go", address).unwrap();
+            });
+            thread::yield_now();
+            drop(runtime);
+            sender.join().unwrap();
+        });
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(30)).unwrap();
 }

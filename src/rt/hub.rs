@@ -279,6 +279,8 @@ impl Hub {
     /// Runs what can run now, for a while, and never sleeps.
     pub(super) fn drive_a_turn(&self) {
         self.as_current(|| {
+            // A turn that finds nothing to run leaves the kernel to the sleep that follows: here none does.
+            self.poll_now();
             self.turn();
         });
     }
