@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sylvan::net::{TcpListener, TcpStream, UdpSocket};
+use sylvan::net::{ToSocketAddrs, UdpSocket};
 use sylvan::runtime::Runtime;
 use sylvan::{task, thread, time};
 
@@ -539,4 +540,28 @@ fn a_leftover_of_a_runtime_dropped_in_a_green_thread_may_wait_for_a_socket() {
         done.send(()).unwrap();
     });
     ended.recv_timeout(Duration::from_secs(30)).unwrap();
+}
+
+/// The thread-local in which the kernel keeps an OS thread's runtime may be gone before that of a user.
+#[test]
+fn a_name_is_looked_up_in_the_destructor_of_a_thread_local() {
+    std::thread_local! {
+        static LAST: OnDrop<fn()> = const {
+            OnDrop(|| {
+                assert!("localhost:0".to_socket_addrs().is_ok());
+            })
+        };
+    }
+    if !is_child() {
+        let ended = in_child("a_name_is_looked_up_in_the_destructor_of_a_thread_local");
+        assert!(ended.status.success(), "{ended:?}");
+        return;
+    }
+    let looks_up = || {
+        LAST.with(|_| ());
+        assert!("localhost:0".to_socket_addrs().is_ok());
+        // A job's runtime is noted where the job runs: here.
+        drop(thread::spawn(|| ()).join());
+    };
+    std::thread::spawn(looks_up).join().unwrap();
 }

@@ -72,7 +72,11 @@ pub(super) fn runtime() -> Arc<Shared> {
 pub(super) fn runtime_if_any() -> Option<Arc<Shared>> {
     match hub() {
         Some(hub) => Some(hub.runtime().clone()),
-        None => AMBIENT.with(|ambient| ambient.borrow().clone()),
+        // An error: the OS thread ends, and destroys its thread-locals.
+        None => AMBIENT
+            .try_with(|ambient| ambient.borrow().clone())
+            .ok()
+            .flatten(),
     }
 }
 
