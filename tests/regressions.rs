@@ -565,3 +565,21 @@ fn a_name_is_looked_up_in_the_destructor_of_a_thread_local() {
     };
     std::thread::spawn(looks_up).join().unwrap();
 }
+
+/// The agent knew nothing of our connections, and its shutdown ended none.
+#[cfg(feature = "http")]
+#[test]
+fn an_agent_that_is_shut_down_ends_the_requests_in_flight() {
+    let ended = sylvan::run(|| {
+        let listener = sylvan::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let agent = sylvan::http::agent();
+        let asks = agent.clone();
+        let request = thread::spawn(move || asks.get(url).call().is_err());
+        let (mut connection, _) = listener.accept().unwrap();
+        std::io::Read::read_exact(&mut connection, &mut [0; 4]).unwrap();
+        agent.shutdown();
+        time::timeout(Duration::from_secs(30), || request.join())
+    });
+    assert!(ended.expect("the request goes on").unwrap());
+}

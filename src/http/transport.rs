@@ -1,12 +1,14 @@
 //! Connections for ureq over sylvan's TCP streams.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::{Arc, Weak};
 use std::{fmt, io};
 
 use ureq::Error;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, ShutdownHandle,
+    Transport,
 };
 
 use crate::net::TcpStream;
@@ -27,9 +29,11 @@ impl<In: Transport> Connector<In> for GreenConnector {
         if chained.is_some() {
             return Ok(chained.map(Either::A));
         }
-        let stream = connect(&details.addrs, details.timeout)?;
+        let stream = Arc::new(Connection(connect(&details.addrs, details.timeout)?));
+        // An error: the agent was shut down meanwhile.
+        (details.register_shutdown)(Arc::downgrade(&stream) as Weak<dyn ShutdownHandle>)?;
         if details.config.no_delay() {
-            stream.set_nodelay(true)?;
+            stream.0.set_nodelay(true)?;
         }
         let (input, output) = (
             details.config.input_buffer_size(),
@@ -67,9 +71,19 @@ fn connect(addresses: &[SocketAddr], timeout: NextTimeout) -> Result<TcpStream, 
 /// Even an overdue attempt gets this long.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// The agent knows it too, weakly, so that its `shutdown` can end what waits.
+struct Connection(TcpStream);
+
+impl ShutdownHandle for Connection {
+    fn shutdown(&self) {
+        // An error says that it is closed already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
 /// A connection, and the buffers ureq reads and writes.
 pub(super) struct GreenTransport {
-    stream: TcpStream,
+    stream: Arc<Connection>,
     buffers: LazyBuffers,
 }
 
@@ -80,14 +94,15 @@ impl Transport for GreenTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let deadline = limit(timeout)?.map(Instant::after);
+        let mut stream = &self.stream.0;
         let mut output = &self.buffers.output()[..amount];
         while !output.is_empty() {
             let left = deadline.map(|deadline| deadline.duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(Error::Timeout(timeout.reason));
             }
-            self.stream.limit_writes(left);
-            match self.stream.write(output) {
+            stream.limit_writes(left);
+            match stream.write(output) {
                 Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
                 Ok(written) => output = &output[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -98,10 +113,11 @@ impl Transport for GreenTransport {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.limit_reads(limit(timeout)?);
+        let mut stream = &self.stream.0;
+        stream.limit_reads(limit(timeout)?);
         let input = self.buffers.input_append_buf();
         let amount = loop {
-            match self.stream.read(input) {
+            match stream.read(input) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result.map_err(|error| timeout_or(error, timeout))?,
             }
@@ -112,14 +128,14 @@ impl Transport for GreenTransport {
 
     /// ureq asks this under the lock of its pool: it must not suspend, and it does not.
     fn is_open(&mut self) -> bool {
-        self.stream.is_open_and_silent()
+        self.stream.0.is_open_and_silent()
     }
 }
 
 impl fmt::Debug for GreenTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GreenTransport")
-            .field("stream", &self.stream)
+            .field("stream", &self.stream.0)
             .finish()
     }
 }
