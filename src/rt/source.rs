@@ -118,7 +118,7 @@ impl Source {
             }
             let deadline = *deadline.get_or_insert_with(|| deadline_of(timeout));
             self.register(fd, hub)?;
-            if side.wait(reason, deadline) == Waited::TimedOut {
+            if side.wait(seen, reason, deadline) == Waited::TimedOut {
                 return Err(io::Error::from_raw_os_error(poll::WOULD_BLOCK));
             }
         }
@@ -221,12 +221,16 @@ impl Side {
         self.readiness.load(Ordering::Acquire) & READY != 0
     }
 
-    /// Waits until a report makes this one try again.
-    fn wait(&self, reason: Reason, deadline: Instant) -> Waited {
+    fn has_reported_since(&self, seen: u32) -> bool {
+        (self.readiness.load(Ordering::Acquire) ^ seen) >= TICK
+    }
+
+    /// Waits until a report makes this one try again; not at all if there was one since `seen`. Even if
+    /// another has drained the side by now, that report may have been the end of the registration.
+    fn wait(&self, seen: u32, reason: Reason, deadline: Instant) -> Waited {
         let pass_on = |_| self.wake_next();
-        let waited = self
-            .waiters
-            .wait_or_pass(reason, deadline, || self.is_ready(), pass_on);
+        let ready = || self.is_ready() || self.has_reported_since(seen);
+        let waited = self.waiters.wait_or_pass(reason, deadline, ready, pass_on);
         if waited == Waited::TimedOut {
             self.wake_next();
         }
