@@ -125,20 +125,20 @@ impl Reactor {
 
 impl Registration {
     /// Ends the registration. The descriptor is still open.
-    pub(super) fn end(self) {
+    ///
+    /// It fails only if somebody closed the descriptor behind our back, and then there is nothing left
+    /// to undo.
+    pub(super) fn end(self) -> io::Result<()> {
         let reactor = &self.reactor;
         let source = reactor.table().remove(self.token);
         if source.is_none() {
-            return;
+            return Ok(());
         }
         reactor.registered.fetch_sub(1, Ordering::Relaxed);
-        if reactor.generation == fork::generation() {
-            // It fails only if somebody closed the descriptor behind our back, and then there is
-            // nothing left to undo.
-            if let Err(error) = reactor.registry.deregister(&mut SourceFd(&self.fd)) {
-                log::debug!("descriptor {} could not be deregistered: {error}", self.fd);
-            }
+        if reactor.generation != fork::generation() {
+            return Ok(());
         }
+        reactor.registry.deregister(&mut SourceFd(&self.fd))
     }
 }
 

@@ -150,10 +150,13 @@ impl Source {
         if !registration.as_ref().is_some_and(condition) {
             return;
         }
-        let ended = registration.take();
+        // Ended before the lock is let go: who finds no registration may close the descriptor at once.
+        let ended = registration.take().map(Registration::end);
         drop(registration);
-        if let Some(ended) = ended {
-            ended.end();
+        if let Some(result) = ended {
+            if let Err(error) = result {
+                log::debug!("a descriptor could not be deregistered: {error}");
+            }
             self.start_over();
         }
     }
