@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sylvan::net::{TcpListener, TcpStream, UdpSocket};
-use sylvan::net::{ToSocketAddrs, UdpSocket};
+use sylvan::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use sylvan::runtime::Runtime;
 use sylvan::{task, thread, time};
 
@@ -571,13 +570,13 @@ fn a_name_is_looked_up_in_the_destructor_of_a_thread_local() {
 #[test]
 fn an_agent_that_is_shut_down_ends_the_requests_in_flight() {
     let ended = sylvan::run(|| {
-        let listener = sylvan::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let agent = sylvan::http::agent();
         let asks = agent.clone();
         let request = thread::spawn(move || asks.get(url).call().is_err());
         let (mut connection, _) = listener.accept().unwrap();
-        std::io::Read::read_exact(&mut connection, &mut [0; 4]).unwrap();
+        connection.read_exact(&mut [0; 4]).unwrap();
         agent.shutdown();
         time::timeout(Duration::from_secs(30), || request.join())
     });
