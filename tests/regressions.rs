@@ -582,3 +582,63 @@ fn an_agent_that_is_shut_down_ends_the_requests_in_flight() {
     });
     assert!(ended.expect("the request goes on").unwrap());
 }
+
+/// Thread-locals are destroyed youngest first, and so those that a green thread has made before the
+/// runtime that it lives on ends: here one is lent to a green thread of another hub.
+#[test]
+fn a_leaked_runtime_lends_no_thread_local_that_is_destroyed() {
+    struct Lent(AtomicBool, Arc<AtomicBool>);
+    impl Drop for Lent {
+        fn drop(&mut self) {
+            self.1.store(true, Ordering::SeqCst);
+        }
+    }
+    std::thread_local! {
+        static LENT: std::cell::OnceCell<Lent> = const { std::cell::OnceCell::new() };
+    }
+    let destroyed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::new(AtomicBool::new(false));
+    let (gone, used_late) = (destroyed.clone(), seen.clone());
+    let leaks = move || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        runtime.run(|| {
+            drop(thread::spawn_local(move || {
+                LENT.with(|cell| {
+                    let lent = cell.get_or_init(|| Lent(AtomicBool::new(false), gone.clone()));
+                    thread::scope(|scope| {
+                        scope.spawn(|| {
+                            // What was lent is used until the scope's end.
+                            let _guard = OnDrop(|| {
+                                lent.0.store(true, Ordering::SeqCst);
+                                used_late.store(gone.load(Ordering::SeqCst), Ordering::SeqCst);
+                            });
+                            thread::park();
+                        });
+                        thread::park();
+                    });
+                });
+            }));
+            thread::sleep(ms(20));
+        });
+        std::mem::forget(runtime);
+    };
+    std::thread::spawn(leaks).join().unwrap();
+    assert!(destroyed.load(Ordering::SeqCst));
+    assert!(!seen.load(Ordering::SeqCst), "used after it was destroyed");
+}
+
+/// `exit` destroys the thread-locals of the OS thread that calls it, a hub's perhaps that is at work.
+#[test]
+fn a_green_thread_may_end_the_process() {
+    if !is_child() {
+        let ended = in_child("a_green_thread_may_end_the_process");
+        assert_eq!(ended.status.code(), Some(7), "{ended:?}");
+        return;
+    }
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    runtime.run(|| {
+        drop(thread::spawn(|| thread::sleep(HOUR)));
+        thread::yield_now();
+    });
+    runtime.run(|| std::process::exit(7));
+}

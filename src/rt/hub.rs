@@ -63,6 +63,7 @@ pub(crate) struct Hub {
     /// The task whose end ends the drive, and whether it has.
     goal: Cell<*const Task>,
     goal_reached: Cell<bool>,
+    closed: Cell<bool>,
     generation: u32,
 }
 
@@ -106,6 +107,7 @@ impl Hub {
             panics: Panics::default(),
             goal: Cell::new(ptr::null()),
             goal_reached: Cell::new(false),
+            closed: Cell::new(false),
             generation: fork::generation(),
         }
     }
@@ -425,6 +427,11 @@ impl Hub {
         Ok(())
     }
 
+    /// Do started tasks live here?
+    pub(super) fn has_tasks(&self) -> bool {
+        self.stacks.borrow().live() > usize::from(self.reserve.is_there())
+    }
+
     /// Tells other OS threads what the hub holds.
     #[inline]
     pub(super) fn publish(&self) {
@@ -569,6 +576,9 @@ impl Hub {
 
     /// Ends the hub. All its tasks have ended, or are leaked.
     pub(super) fn close(&self) {
+        if self.closed.replace(true) {
+            return;
+        }
         self.release_sources();
         if let Some(stack) = self.reserve.stack.take() {
             self.stacks.borrow_mut().give(stack);

@@ -5,10 +5,12 @@
 //! ends.
 
 use std::cell::RefCell;
+use std::ffi::c_void;
 use std::ptr::NonNull;
 
 use super::hub::Hub;
-use crate::sys::process::is_main_thread;
+use super::{current, report};
+use crate::sys::process::{at_thread_exit, is_main_thread};
 
 /// A hub that can be moved while others point to it, which a `Box` does not promise. Not freed by its
 /// drop.
@@ -55,8 +57,16 @@ pub(super) fn leave(hub: &Hub) {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // With the main thread the whole process ends.
-        if is_main_thread() {
+        self.unwind_all();
+    }
+}
+
+impl Owned {
+    /// The OS thread ends.
+    fn unwind_all(&self) {
+        // With the main thread the whole process ends. The same if a green thread calls `exit`, which
+        // destroys the thread-locals of its OS thread: its hub cannot be driven from there.
+        if is_main_thread() || current::hub().is_some() {
             return;
         }
         for hub in self.0.take() {
@@ -66,6 +76,22 @@ impl Drop for Owned {
             shared.start_closing();
             shared.unwind_all(hub);
             shared.end_hubs();
+            hub.close();
         }
     }
+}
+
+/// Tasks stay behind on a hub of the calling OS thread. If it ends before they do they are unwound while
+/// the thread-locals are there that they may have lent.
+///
+/// Destructors of thread-locals run the youngest first, and tasks make new ones: so this is registered
+/// anew each time. (Where that cannot be, only the thread-locals that are older than the first runtime
+/// outlive the tasks.)
+pub(super) fn guard_those_left() {
+    extern "C" fn thread_ends(_: *mut c_void) {
+        report::without_unwinding(|| {
+            let _ = OWNED.try_with(Owned::unwind_all);
+        });
+    }
+    at_thread_exit(thread_ends);
 }

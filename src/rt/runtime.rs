@@ -202,6 +202,9 @@ impl Runtime {
         }
         self.hub.drive(&raw const *main, Instant::NEVER, &|| false);
         self.hub.release_sources();
+        if self.hub.has_tasks() {
+            own_hub::guard_those_left();
+        }
         *self.main() = None;
         self.shared.stop_requested.store(false, Ordering::SeqCst);
         join.into_result()
