@@ -58,6 +58,9 @@ fn join_or_start(host: &str) -> Arc<Lookup> {
         lookup: Arc::clone(&lookup),
     };
     rt::detach_to(&DNS, move || {
+        if publication.is_abandoned() {
+            return;
+        }
         let addresses = (&*publication.host, 0).to_socket_addrs();
         publication.publish(addresses.map(Iterator::collect));
     });
@@ -71,6 +74,18 @@ struct Publication {
 }
 
 impl Publication {
+    /// Have all who asked left before their turn came? A resolver that hangs must not make those who ask
+    /// now wait for the answers to questions that nobody asks any more.
+    fn is_abandoned(&self) -> bool {
+        let mut lookups = lock_lookups();
+        // The map's and ours; whoever waits has one more, taken under this lock.
+        let abandoned = Arc::strong_count(&self.lookup) == 2;
+        if abandoned {
+            lookups.remove(&self.host);
+        }
+        abandoned
+    }
+
     fn publish(self, answer: Answer) {
         let _ = self.lookup.answer.set(answer);
     }
@@ -79,7 +94,12 @@ impl Publication {
 impl Drop for Publication {
     fn drop(&mut self) {
         // Off the map first: who comes now must not find an old answer.
-        lock_lookups().remove(&self.host);
+        let mut lookups = lock_lookups();
+        let ours = |there: &Arc<Lookup>| Arc::ptr_eq(there, &self.lookup);
+        if lookups.get(&self.host).is_some_and(ours) {
+            lookups.remove(&self.host);
+        }
+        drop(lookups);
         // Only a job that never ran to its end has left this to be done.
         let given_up = || Err(io::Error::other("the lookup was given up"));
         self.lookup.answer.get_or_init(given_up);
@@ -137,6 +157,32 @@ mod tests {
         assert_eq!(ours.kind(), theirs.kind());
         assert_eq!(ours.to_string(), theirs.to_string());
         assert_eq!(ours.raw_os_error(), theirs.raw_os_error());
+    }
+
+    #[test]
+    fn a_lookup_that_all_have_left_is_not_made() {
+        let host = "left.alone.test";
+        let lookup = Arc::new(Lookup {
+            answer: OnceLock::new(),
+            waiters: WaitQueue::new(),
+        });
+        lock_lookups().insert(host.into(), Arc::clone(&lookup));
+        let publication = Publication {
+            host: host.into(),
+            lookup: Arc::clone(&lookup),
+        };
+        assert!(!publication.is_abandoned(), "this test still has it");
+        drop(lookup);
+        assert!(publication.is_abandoned());
+        assert!(!lock_lookups().contains_key(host));
+        // One that was begun since is another's to end.
+        let next = Arc::new(Lookup {
+            answer: OnceLock::new(),
+            waiters: WaitQueue::new(),
+        });
+        lock_lookups().insert(host.into(), Arc::clone(&next));
+        drop(publication);
+        assert!(lock_lookups().remove(host).is_some());
     }
 
     #[test]
