@@ -3,13 +3,21 @@
 //! Run it: `cargo run --release --example echo_server [ADDRESS]`, then `nc 127.0.0.1 7000`.
 
 use std::io::{self, Read, Write};
+use std::process::ExitCode;
 
 use sylvan::net::{TcpListener, TcpStream};
 use sylvan::thread;
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let address = std::env::args().nth(1);
-    sylvan::run(|| serve(address.as_deref().unwrap_or("127.0.0.1:7000")))
+    let address = address.as_deref().unwrap_or("127.0.0.1:7000");
+    match sylvan::run(|| serve(address)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo_server: {address}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn serve(address: &str) -> io::Result<()> {

@@ -47,16 +47,12 @@ fn parse(arguments: &[&str]) -> Option<(usize, usize)> {
         [count, stack] => (*count, *stack),
         _ => return None,
     };
-    let stack = match stack.to_uppercase().strip_suffix('M') {
-        Some(mebibytes) => mebibytes.parse::<usize>().ok()? << 20,
-        None => {
-            stack
-                .to_uppercase()
-                .strip_suffix('K')?
-                .parse::<usize>()
-                .ok()?
-                << 10
-        }
+    let stack = match stack {
+        "64K" => 64 << 10,
+        "256K" => 256 << 10,
+        "1M" => 1 << 20,
+        "8M" => 8 << 20,
+        _ => return None,
     };
     let count = count.parse().ok().filter(|count| *count > 0)?;
     Some((count, stack))

@@ -642,3 +642,23 @@ fn a_green_thread_may_end_the_process() {
     });
     runtime.run(|| std::process::exit(7));
 }
+
+/// A task that swallows every cancellation in a loop kept its hub for ever: nobody else ran, nothing was
+/// reported.
+#[test]
+fn who_swallows_every_cancellation_lets_others_run() {
+    sylvan::run(|| {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = stop.clone();
+        let stubborn = thread::spawn(move || {
+            while !seen.load(Ordering::SeqCst) {
+                let _ = panic::catch_unwind(|| thread::sleep(ms(1)));
+            }
+        });
+        thread::yield_now();
+        stubborn.cancel();
+        thread::sleep(ms(5));
+        stop.store(true, Ordering::SeqCst);
+        assert!(stubborn.join().is_ok(), "its value wins, it did return");
+    });
+}

@@ -21,7 +21,7 @@ pub struct Options {
     pub site: Option<PathBuf>,
 
     /// How many pages to fetch at once
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: u32,
 
     /// Stop after this many fetches

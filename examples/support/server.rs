@@ -70,6 +70,7 @@ pub fn start(site: impl Site) -> io::Result<SocketAddr> {
 }
 
 fn accept(listener: &TcpListener, site: &Arc<impl Site>) {
+    let mut told = false;
     loop {
         let connection = listener.accept().and_then(|(stream, peer)| {
             let site = Arc::clone(site);
@@ -77,7 +78,12 @@ fn accept(listener: &TcpListener, site: &Arc<impl Site>) {
             builder.spawn(move || Connection::new(stream).serve(&*site))
         });
         // There may be no descriptor or no thread to be had just now: others will end.
-        if connection.is_err() {
+        if let Err(error) = connection {
+            if !told {
+                // Without a stderr the caller's time-outs have to do.
+                let _ = writeln!(io::stderr(), "the built-in site cannot accept: {error}");
+                told = true;
+            }
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -92,6 +92,8 @@ pub(crate) struct Scopes {
     last_id: Cell<u64>,
     /// Throws that were started and not yet caught by their frame or dropped by someone else.
     in_flight: AtomicU32,
+    /// How often it was thrown to.
+    thrown: Cell<u32>,
     /// The level at which it last suspended where std reported a panic.
     resumed_level: Cell<u32>,
 }
@@ -131,6 +133,9 @@ impl Standing {
     };
 }
 
+/// After this many throws to a task each further one lets the others run first.
+const PATIENT_THROWS: u32 = 8;
+
 /// While it cannot be known whether a throw would leave a destructor, it is tried again this often.
 const DOUBT: Duration = Duration::from_millis(10);
 
@@ -148,6 +153,7 @@ impl Scopes {
             innermost: Cell::new(ptr::null()),
             last_id: Cell::new(ROOT),
             in_flight: AtomicU32::new(0),
+            thrown: Cell::new(0),
             resumed_level: Cell::new(0),
         }
     }
@@ -251,7 +257,15 @@ fn checkpoint_at(task: &Task, standing: Standing) -> Instant {
         }
     }
     match outermost {
-        Some(scope) => throw(task, scope),
+        Some(scope) => {
+            // Who swallows throws again and again gets no further by it, but the others must.
+            let thrown = task.scopes.thrown.get();
+            task.scopes.thrown.set(thrown.saturating_add(1));
+            if thrown >= PATIENT_THROWS {
+                current::let_others_run();
+            }
+            throw(task, scope)
+        }
         None => again,
     }
 }

@@ -4,6 +4,7 @@
 //! same nothing keeps the hub across a suspension but the frames of the suspension itself.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,16 +57,19 @@ pub(super) fn others_in_panic() -> Others {
     hub().map(|hub| hub.panics().others()).unwrap_or_default()
 }
 
-/// The runtime that a `spawn` from here goes to.
-pub(super) fn runtime() -> Arc<Shared> {
-    if let Some(hub) = hub() {
-        return hub.runtime().clone();
+/// Lets the others of the hub run, whatever may be due for the calling task.
+pub(super) fn let_others_run() {
+    if let Some(hub) = hub_of_task() {
+        hub.let_others_run();
     }
-    let ambient = AMBIENT.try_with(|ambient| ambient.borrow().clone());
-    ambient
-        .ok()
-        .flatten()
-        .unwrap_or_else(super::worker::default_runtime)
+}
+
+/// The runtime that a `spawn` from here goes to. An error: the default one cannot be started.
+pub(super) fn runtime() -> io::Result<Arc<Shared>> {
+    match runtime_if_any() {
+        Some(runtime) => Ok(runtime),
+        None => super::worker::default_runtime(),
+    }
 }
 
 /// The runtime of the calling green thread, or of the job this OS thread runs; none elsewhere.

@@ -180,6 +180,15 @@ impl Hub {
         if task.may_have_to_end() {
             cancel::checkpoint(task);
         }
+        self.let_others_run();
+    }
+
+    /// As [`yield_now`](Self::yield_now), but no cancel point.
+    #[inline]
+    pub(super) fn let_others_run(&self) {
+        let current = self.current_task();
+        // SAFETY: the running task's record outlives its frames.
+        let task = unsafe { current.as_ref() };
         task.note_wait(Reason::Yield, self.now.get());
         task.seat.run.set(Run::Queued);
         self.queue.push(current);

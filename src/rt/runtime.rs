@@ -329,6 +329,9 @@ pub struct Handle {
 impl Handle {
     /// Ends the `run` that goes on: [`run_forever`](Runtime::run_forever) returns, the main green
     /// thread of [`run`](Runtime::run) is cancelled. If none goes on, the next one ends at once.
+    ///
+    /// A [`run`](Runtime::run) that is ended so unwinds its caller, without a panic's message;
+    /// [`try_run`](Runtime::try_run) gives a value instead.
     pub fn stop(&self) {
         self.shared.stop();
     }
@@ -369,6 +372,9 @@ impl fmt::Debug for Handle {
 /// `f` may borrow and need not be `Send`. Green threads that are still alive when `f` returns are
 /// cancelled: they unwind, their destructors run, and `run` waits for them. With one hub the order in
 /// which green threads run is deterministic.
+///
+/// A green thread that swallows its cancellation by `catch_unwind`, again and again, keeps `run` from
+/// returning; it is named after 5 seconds, and again.
 ///
 /// Inside a green thread it calls `f` in place; what `f` spawned ends with it in the same way.
 ///

@@ -1,5 +1,6 @@
 //! The ways a task begins.
 
+use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -18,16 +19,20 @@ pub(crate) struct Request {
     pub(crate) stack_size: Option<usize>,
 }
 
-/// Spawns a task into the caller's runtime.
-pub(crate) fn spawn<F, T>(request: Request, spawned_at: &'static Location<'static>, f: F) -> Join<T>
+/// Spawns a task into the caller's runtime. An error: that is the default one, and it cannot be started.
+pub(crate) fn spawn<F, T>(
+    request: Request,
+    spawned_at: &'static Location<'static>,
+    f: F,
+) -> io::Result<Join<T>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let runtime = current::runtime();
+    let runtime = current::runtime()?;
     let options = options(&runtime, request, spawned_at, Group::to_inherit());
     // SAFETY: nothing is borrowed; the closure may start on any OS thread.
-    unsafe { spawn_unchecked(&runtime, options, f, false) }
+    Ok(unsafe { spawn_unchecked(&runtime, options, f, false) })
 }
 
 /// Spawns a task into the runtime of a handle.
@@ -62,14 +67,13 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
-    assert!(
-        current::hub_of_task().is_some(),
-        "spawn_local needs a hub: call it from a green thread"
-    );
-    let runtime = current::runtime();
-    let options = options(&runtime, request, spawned_at, Group::to_inherit());
+    let Some(hub) = current::hub_of_task() else {
+        panic!("spawn_local needs a hub: call it from a green thread");
+    };
+    let runtime = hub.runtime();
+    let options = options(runtime, request, spawned_at, Group::to_inherit());
     // SAFETY: nothing is borrowed; the closure starts, runs and ends on this OS thread.
-    unsafe { spawn_unchecked(&runtime, options, f, true) }
+    unsafe { spawn_unchecked(runtime, options, f, true) }
 }
 
 /// Spawns a task into a scope; it inherits the deadlines of the caller.
@@ -82,16 +86,16 @@ pub(crate) unsafe fn spawn_scoped<F, T>(
     request: Request,
     spawned_at: &'static Location<'static>,
     f: F,
-) -> Join<T>
+) -> io::Result<Join<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let runtime = current::runtime();
+    let runtime = current::runtime()?;
     let mut options = options(&runtime, request, spawned_at, Some(scope.clone()));
     options.deadline = cancel::deadline();
     // SAFETY: by the caller's promise; the closure may start on any OS thread.
-    unsafe { spawn_unchecked(&runtime, options, f, false) }
+    Ok(unsafe { spawn_unchecked(&runtime, options, f, false) })
 }
 
 fn options(

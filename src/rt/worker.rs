@@ -11,7 +11,7 @@ use super::report;
 use super::shared::{Seed, Shared};
 use crate::sys::fault::AlternateStack;
 use crate::sys::fork;
-use crate::sys::sync::OnceLock;
+use crate::sys::sync::{Mutex, OnceLock};
 
 /// The stack size of a task that asks for none, in bytes of address space.
 const STACK_SIZE: usize = 1 << 20;
@@ -51,28 +51,30 @@ pub(super) fn lay_stack_by(hub: &Hub) {
 }
 
 /// The process-wide runtime of those who spawn from a plain OS thread. It is never closed.
-pub(super) fn default_runtime() -> Arc<Shared> {
-    static DEFAULT: OnceLock<(u32, Arc<Shared>)> = OnceLock::new();
-    let start = || {
-        let hubs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let (shared, seeds) = Shared::new(hubs, default_stack_size())?;
-        for seed in seeds {
-            spawn_worker(seed, shared.clone())?;
-        }
-        Ok(shared)
+pub(super) fn default_runtime() -> io::Result<Arc<Shared>> {
+    static DEFAULT: Mutex<Option<(u32, Arc<Shared>)>> = Mutex::new(None);
+    let mut default = DEFAULT.lock();
+    let Some((generation, runtime)) = &*default else {
+        let runtime = start_default()?;
+        *default = Some((fork::generation(), runtime.clone()));
+        return Ok(runtime);
     };
-    let (generation, runtime) = DEFAULT.get_or_init(|| {
-        let runtime = start().unwrap_or_else(|error: io::Error| {
-            panic!("the default runtime of green threads cannot be started: {error}")
-        });
-        (fork::generation(), runtime)
-    });
-    assert_eq!(
-        *generation,
-        fork::generation(),
-        "this process was forked; the default runtime's OS threads are its parent's"
-    );
-    runtime.clone()
+    if *generation != fork::generation() {
+        return Err(io::Error::other(
+            "this process was forked; the default runtime's OS threads are its parent's",
+        ));
+    }
+    Ok(runtime.clone())
+}
+
+fn start_default() -> io::Result<Arc<Shared>> {
+    let hubs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let (shared, seeds) = Shared::new(hubs, default_stack_size())?;
+    for seed in seeds {
+        // If one fails those that have started end again.
+        spawn_worker(seed, shared.clone()).inspect_err(|_| shared.end_hubs())?;
+    }
+    Ok(shared)
 }
 
 /// `RUST_MIN_STACK`, as std's threads have it, or one MiB.

@@ -14,9 +14,16 @@ use crate::rt::{self, Handle, Request, Runtime};
 ///
 /// # Differences from std
 ///
-/// It cannot fail: a thread that can get no stack when it is to start ends with
+/// A thread that can get no stack when it is to start ends with
 /// [`task::NoStack`](crate::task::NoStack), which its handle gives. On a runtime that closes it is
 /// cancelled already. A green thread that nobody joins ends with the [`run`](crate::run) it belongs to.
+/// What it prints in a test is captured as that of the test which started its OS thread: inside
+/// [`run`](crate::run) that is the test itself, on the default runtime whichever test was first. And the
+/// message of a panic names the OS thread, not the green one.
+///
+/// # Panics
+///
+/// If the default runtime is needed and cannot be started.
 ///
 /// ```
 /// use sylvan::thread;
@@ -51,7 +58,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    JoinHandle::new(rt::spawn(Request::default(), Location::caller(), f))
+    let join = rt::spawn(Request::default(), Location::caller(), f);
+    JoinHandle::new(join.expect("failed to spawn thread"))
 }
 
 /// Spawns a green thread that stays on the hub of the calling one, so that it may use what cannot be
@@ -138,7 +146,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// None today: what can fail fails when the thread starts, and its handle tells.
+    /// What the operating system says if the default runtime is needed and cannot be started. What fails
+    /// when the thread itself starts its handle tells.
     ///
     /// # Panics
     ///
@@ -150,7 +159,7 @@ impl Builder {
         T: Send + 'static,
     {
         let request = self.checked();
-        Ok(JoinHandle::new(rt::spawn(request, Location::caller(), f)))
+        rt::spawn(request, Location::caller(), f).map(JoinHandle::new)
     }
 
     /// Spawns the thread on the hub of the calling one; see [`spawn_local`].
@@ -176,7 +185,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// As [`spawn`](Self::spawn).
     ///
     /// # Panics
     ///
@@ -191,7 +200,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        Ok(scope.spawn_with(self.checked(), Location::caller(), f))
+        scope.spawn_with(self.checked(), Location::caller(), f)
     }
 
     #[track_caller]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::thread::Result;
@@ -76,6 +77,10 @@ pub(super) fn take_permit(task: NonNull<Task>) -> bool {
         .permit
         .swap(false, Ordering::AcqRel)
 }
+
+// As std's: what it shows of the thread's record cannot be left half-way by a panic.
+impl UnwindSafe for Thread {}
+impl RefUnwindSafe for Thread {}
 
 impl fmt::Debug for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Green threads that borrow from the frame that spawned them.
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::Arc;
@@ -112,13 +113,18 @@ where
 
 impl<'scope> Scope<'scope, '_> {
     /// Spawns a thread into the scope. Never suspends.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](super::spawn).
     #[track_caller]
     pub fn spawn<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.spawn_with(Request::default(), Location::caller(), f)
+        let spawned = self.spawn_with(Request::default(), Location::caller(), f);
+        spawned.expect("failed to spawn thread")
     }
 
     pub(super) fn spawn_with<F, T>(
@@ -126,18 +132,18 @@ impl<'scope> Scope<'scope, '_> {
         request: Request,
         spawned_at: &'static Location<'static>,
         f: F,
-    ) -> ScopedJoinHandle<'scope, T>
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
         // SAFETY: `scope` returns or unwinds only after the last thread of the group has ended, and
         // whatever `'scope` can name lives longer than that.
-        let join = unsafe { rt::spawn_scoped(&self.group, request, spawned_at, f) };
-        ScopedJoinHandle {
+        let join = unsafe { rt::spawn_scoped(&self.group, request, spawned_at, f) }?;
+        Ok(ScopedJoinHandle {
             handle: JoinHandle::new(join),
             scope: PhantomData,
-        }
+        })
     }
 }
 
