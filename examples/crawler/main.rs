@@ -140,11 +140,7 @@ fn agent(options: &Options) -> Agent {
 fn conclude(ending: &Ending) -> Result<ExitCode, String> {
     let mut output = io::stdout().lock();
     let printed = write!(output, "{}", ending.summary).and_then(|()| output.flush());
-    match printed {
-        // Who read it has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        printed => printed.map_err(|error| format!("cannot print the summary: {error}"))?,
-    }
+    printed.map_err(|error| format!("cannot print the summary: {error}"))?;
     match &ending.trouble {
         Some(trouble) => Err(trouble.clone()),
         None if ending.was_interrupted => Ok(ExitCode::from(interrupt::STATUS)),
