@@ -872,7 +872,7 @@ fn leaks_nothing(body: impl Fn()) {
 /// Waits until no more descriptors are open than this. An OS thread of the lookups' pool that has only just
 /// started may have one open for a moment: the C library reads the number of processors.
 fn comes_down_to(count: usize) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while open_descriptors() > count {
         let open = open_descriptors();
         assert!(
