@@ -627,6 +627,37 @@ fn a_leaked_runtime_lends_no_thread_local_that_is_destroyed() {
     assert!(!seen.load(Ordering::SeqCst), "used after it was destroyed");
 }
 
+/// When an OS thread ended, the hubs of all its leaked runtimes were noted at once; a task of the first could
+/// free the next.
+#[test]
+fn a_task_of_a_leaked_runtime_may_own_another_runtime() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let count = ended.clone();
+    let leaks = move || {
+        let leaked = Runtime::new().unwrap();
+        let owned = Runtime::new().unwrap();
+        owned.run(|| {
+            drop(thread::spawn(move || {
+                let _guard = OnDrop(|| {
+                    count.fetch_add(1, Ordering::SeqCst);
+                });
+                thread::park();
+            }));
+            thread::yield_now();
+        });
+        leaked.run(|| {
+            drop(thread::spawn_local(move || {
+                let _owned = owned;
+                thread::park();
+            }));
+            thread::yield_now();
+        });
+        std::mem::forget(leaked);
+    };
+    std::thread::spawn(leaks).join().unwrap();
+    assert_eq!(ended.load(Ordering::SeqCst), 1);
+}
+
 /// `exit` destroys the thread-locals of the OS thread that calls it, a hub's perhaps that is at work.
 #[test]
 fn a_green_thread_may_end_the_process() {

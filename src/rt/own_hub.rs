@@ -69,7 +69,8 @@ impl Owned {
         if is_main_thread() || current::hub().is_some() {
             return;
         }
-        for hub in self.0.take() {
+        // One at a time: a task that is unwound may own another runtime of this thread, and free its hub.
+        while let Some(hub) = self.pop() {
             // SAFETY: it has not left, so it was not freed.
             let hub = unsafe { hub.as_ref() };
             let shared = hub.runtime();
@@ -78,6 +79,10 @@ impl Owned {
             shared.end_hubs();
             hub.close();
         }
+    }
+
+    fn pop(&self) -> Option<NonNull<Hub>> {
+        self.0.borrow_mut().pop()
     }
 }
 
