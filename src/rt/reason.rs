@@ -43,6 +43,7 @@ reasons! {
     Condvar = "condition variable",
     Barrier = "barrier",
     Once = "once initialisation",
+    Semaphore = "semaphore",
     Receive = "channel receive",
     Send = "channel send",
     Accept = "accept",

@@ -7,6 +7,8 @@
 //! A wait that is cancelled, or ended by a [`timeout`](crate::time::timeout) around it, takes nothing
 //! with it: a lock, a notification or a place in a channel that was on its way to the waiter goes to the
 //! next in line. Such an end is no panic, and poisons nothing.
+//!
+//! Beyond std there is [`Semaphore`].
 
 mod barrier;
 mod condvar;
@@ -19,6 +21,7 @@ mod once;
 mod once_lock;
 mod poison;
 mod rwlock;
+mod semaphore;
 mod shared_lock;
 
 pub use barrier::{Barrier, BarrierWaitResult};
@@ -28,4 +31,5 @@ pub use mutex::{Mutex, MutexGuard};
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{Semaphore, SemaphorePermit};
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};

@@ -77,3 +77,7 @@ same_for!(ours::BarrierWaitResult, theirs::BarrierWaitResult);
 same_for!(ours::Once, theirs::Once);
 same_for!(ours::OnceState, theirs::OnceState);
 same_for!(ours::WaitTimeoutResult, theirs::WaitTimeoutResult);
+
+// What std has not: as its types of the same kind. A permit may be given back by any thread.
+same_for!(ours::Semaphore, theirs::Condvar);
+same_for!(ours::SemaphorePermit<'static>, &'static theirs::Condvar);

@@ -9,3 +9,4 @@ mod mpsc;
 mod mutex;
 mod once;
 mod rwlock;
+mod semaphore;
