@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::clock::Instant;
 use super::current;
+use super::group::Group;
 use super::panics::Parks;
 use super::park;
 use super::task::{Task, TaskRef};
@@ -304,14 +305,50 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Runs `f` in a scope of its own that ends at `deadline`. `None`: the scope was cancelled, or its
-/// deadline passed, and `f` was unwound.
+/// Runs `f` in a scope of its own that ends at `deadline`. `None`: its deadline passed, and `f` was
+/// unwound.
 pub(crate) fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> Option<T> {
+    in_scope(deadline, |_, _| {}, f)
+}
+
+/// Runs `f`, the body of a nursery, in a scope of its own that the end of the nursery cancels. `None`: that
+/// happened, and `f` was unwound.
+pub(crate) fn with_group<T>(group: &Group, f: impl FnOnce() -> T) -> Option<T> {
+    struct Clear<'group>(&'group Group);
+    impl Drop for Clear<'_> {
+        fn drop(&mut self) {
+            self.0.clear_body();
+        }
+    }
+    let result = in_scope(
+        Instant::NEVER,
+        |task, scope| group.set_body(task, scope),
+        || {
+            // Before the scope ends, which is a frame further out.
+            let _clear = Clear(group);
+            f()
+        },
+    );
+    park::with_current(|task| {
+        // SAFETY: the current task's record outlives its own frames.
+        unsafe { task.as_ref() }.calm();
+    });
+    result
+}
+
+/// Runs `f` in a scope that is shown to `enter` first. `None`: the scope was cancelled, or its deadline
+/// passed, and `f` was unwound.
+fn in_scope<T>(
+    deadline: Instant,
+    enter: impl FnOnce(&Task, &Scope),
+    f: impl FnOnce() -> T,
+) -> Option<T> {
     park::with_current(|task| {
         // SAFETY: the current task's record outlives its own frames.
         let task = unsafe { task.as_ref() };
         let scope = task.scopes.enter(Kind::Frame, deadline);
         let entered = Entered::new(task, &scope);
+        enter(task, &scope);
         let result = panic::catch_unwind(AssertUnwindSafe(f));
         drop(entered);
         match result {

@@ -358,6 +358,7 @@ impl Hub {
             report::fatal(format_args!("a task that has no context would run"));
         };
         task.seat.run.set(Run::Running);
+        task.note_run();
         self.budget.set(BUDGET);
         self.running.set(pointer.as_ptr());
         let ended = context.resume();

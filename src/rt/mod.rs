@@ -4,9 +4,11 @@
 //! `README.md` beside this file describes the protocols and the races they close.
 
 mod cancel;
+mod cell;
 mod choice;
 mod clock;
 mod current;
+mod endings;
 mod group;
 mod hub;
 mod idle;
@@ -30,6 +32,7 @@ mod runtime;
 mod shared;
 mod source;
 mod spawn;
+mod state;
 mod task;
 mod timer;
 mod wait_queue;
@@ -38,9 +41,12 @@ mod worker;
 pub use cancel::Cancelled;
 pub(crate) use cancel::{
     is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask, with_deadline,
+    with_group,
 };
+pub(crate) use cell::Join;
 pub use clock::Instant;
-pub(crate) use group::Group;
+pub(crate) use endings::Watcher;
+pub(crate) use group::{Failed, Group};
 pub(crate) use locals::Local;
 pub use metrics::Metrics;
 pub use no_stack::NoStack;
@@ -48,10 +54,13 @@ pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to};
 pub(crate) use park::{checkpoint, park, sleep_until, spend, with_current, yield_now};
 pub use reason::Reason;
+pub(crate) use report::Message;
+pub(crate) use runtime::tasks_of_caller;
 pub use runtime::{Builder, Handle, Runtime, run};
 pub(crate) use source::{Direction, Source};
-pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_scoped};
-pub(crate) use task::{Join, Task, TaskRef, Woken};
+pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_member, spawn_scoped};
+pub use state::State;
+pub(crate) use task::{Task, TaskRef, Woken};
 pub(crate) use wait_queue::{Locked, WaitQueue, Waited};
 
 /// The kernel's locks, for the short moments in which nothing parks; they block the OS thread.

@@ -37,6 +37,8 @@ reasons! {
     Park = "park",
     Join = "join",
     Scope = "end of a scope",
+    Nursery = "end of a nursery",
+    Group = "end of a group",
     Mutex = "mutex",
     RwLockRead = "read lock",
     RwLockWrite = "write lock",

@@ -80,27 +80,30 @@ pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
     process::abort()
 }
 
-/// Tells of a panic that nobody can receive any more. A cancellation is no failure.
-pub(super) fn lost_panic(task: &Task, payload: &(dyn Any + Send)) {
-    if let Some(group) = &task.group
-        && group.watches_failures()
-    {
-        if !cancel::is_cancellation(payload) {
-            group.note_failure();
-        }
-        return;
+/// A task has failed, and no handle can receive it any more: its group does, or people are told.
+pub(super) fn lost_failure(task: &Task, payload: Box<dyn Any + Send>) {
+    let payload = match &task.group {
+        Some(group) => group.lost(task, payload),
+        None => Some(payload),
+    };
+    if let Some(payload) = payload {
+        failure(task, payload);
     }
-    if cancel::is_cancellation(payload) {
-        return;
+}
+
+/// Tells of a failure that nobody can receive any more. A cancellation is none.
+pub(super) fn failure(task: &Task, payload: Box<dyn Any + Send>) {
+    if !cancel::is_cancellation(payload.as_ref()) {
+        contain(|| {
+            error(format_args!(
+                "green thread '{}' (spawned at {}) failed, and nobody waits for it: {}",
+                task.display_name(),
+                task.identity.spawned_at,
+                Message(payload.as_ref()),
+            ));
+        });
     }
-    contain(|| {
-        error(format_args!(
-            "green thread '{}' (spawned at {}) failed, and nobody waits for it: {}",
-            task.display_name(),
-            task.identity.spawned_at,
-            Message(payload),
-        ));
-    });
+    catch_panic(task, "dropping its result", move || drop(payload));
 }
 
 /// Runs destructors of the user's that may panic with nobody to catch it.

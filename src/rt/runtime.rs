@@ -10,6 +10,7 @@ use std::time::Duration;
 use std::{fmt, io, thread};
 
 use super::cancel::{self, Cancelled};
+use super::cell;
 use super::clock::Instant;
 use super::group::Group;
 use super::hub::Hub;
@@ -17,8 +18,10 @@ use super::metrics::Metrics;
 use super::own_hub::{self, OwnHub};
 use super::reason::Reason;
 use super::shared::{PATIENCE, Shared};
-use super::task::{self, Options, Task, TaskRef};
-use super::worker::{alternate_stack, default_stack_size, lay_stack_by, spawn_worker};
+use super::task::{Options, Task, TaskRef};
+use super::worker::{
+    alternate_stack, default_runtime_if_any, default_stack_size, lay_stack_by, spawn_worker,
+};
 use super::{current, park, report};
 use crate::sys::sync::MutexGuard;
 
@@ -192,7 +195,7 @@ impl Runtime {
         };
         let _alternate_stack = alternate_stack();
         // SAFETY: we return only after the task has ended.
-        let (pointer, join) = unsafe { task::create(options, f) };
+        let (pointer, join) = unsafe { cell::create(options, f) };
         let main = join.task().clone();
         // SAFETY: a new task's count.
         unsafe { self.start_main(pointer) };
@@ -352,6 +355,11 @@ impl Handle {
         self.shared.metrics()
     }
 
+    /// The records of all tasks that are alive.
+    pub(crate) fn task_records(&self) -> Vec<TaskRef> {
+        self.shared.tasks()
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -364,6 +372,12 @@ impl fmt::Debug for Handle {
             .field("tasks", &self.shared.task_count())
             .finish()
     }
+}
+
+/// The records of all tasks that are alive in the runtime that a spawn from here would go to.
+pub(crate) fn tasks_of_caller() -> Vec<TaskRef> {
+    let runtime = current::runtime_if_any().or_else(default_runtime_if_any);
+    runtime.map(|runtime| runtime.tasks()).unwrap_or_default()
 }
 
 /// Runs `f` as the main green thread of a runtime with one hub, on the calling OS thread; returns what

@@ -105,6 +105,11 @@ impl Shared {
         self.hubs.len()
     }
 
+    /// The tasks that are alive.
+    pub(super) fn tasks(&self) -> Vec<TaskRef> {
+        self.registry.snapshot()
+    }
+
     /// How many tasks are alive.
     pub(crate) fn task_count(&self) -> usize {
         self.registry.len()
@@ -334,7 +339,7 @@ impl Shared {
     pub(super) fn abandon_those_left(&self) {
         for task in self.registry.snapshot() {
             if !task.is_complete() {
-                task.refuse(Box::new(Cancelled::new()));
+                task.abandon(Box::new(Cancelled::new()));
             }
         }
     }

@@ -5,12 +5,13 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::cancel;
+use super::cell::{self, Join};
 use super::clock::Instant;
 use super::current;
 use super::group::Group;
 use super::runtime::Handle;
 use super::shared::Shared;
-use super::task::{self, Join, Options};
+use super::task::Options;
 
 /// What a spawn asks for.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +99,23 @@ where
     Ok(unsafe { spawn_unchecked(&runtime, options, f, false) })
 }
 
+/// Spawns a task into a group that is waited for by whoever likes.
+pub(crate) fn spawn_member<F, T>(
+    group: &Arc<Group>,
+    request: Request,
+    spawned_at: &'static Location<'static>,
+    f: F,
+) -> io::Result<Join<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let runtime = current::runtime()?;
+    let options = options(&runtime, request, spawned_at, Some(group.clone()));
+    // SAFETY: nothing is borrowed; the closure may start on any OS thread.
+    Ok(unsafe { spawn_unchecked(&runtime, options, f, false) })
+}
+
 fn options(
     runtime: &Shared,
     request: Request,
@@ -121,7 +139,7 @@ where
     F: FnOnce() -> T,
 {
     // SAFETY: by the caller's promise.
-    let (pointer, join) = unsafe { task::create(options, f) };
+    let (pointer, join) = unsafe { cell::create(options, f) };
     // SAFETY: a new task's count.
     unsafe { runtime.spawn(pointer, stays) };
     join

@@ -1,6 +1,6 @@
-//! The record of a task: everything the kernel knows of one green thread, and its closure and result.
+//! The record of a task: everything the kernel knows of one green thread.
 //!
-//! One allocation holds all of it. A plain OS thread that waits has a record too, so that whoever
+//! One allocation holds it, the task's closure and its result (`cell.rs`). A plain OS thread that waits has a record too, so that whoever
 //! wakes need not know which it is. Records are counted; [`TaskRef`] is one count. The run machinery
 //! (the queue a task stands in, then the hub it runs on) owns one count from spawn to end, the handle
 //! owns another.
@@ -11,24 +11,27 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
-use std::panic::{self, AssertUnwindSafe, Location};
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 
-use super::cancel::{self, Cancelled, Scopes};
+use super::cancel::Scopes;
+use super::cell::{OS_THREAD, VTable};
 use super::clock::Instant;
 use super::current;
+use super::endings::Endings;
 use super::group::Group;
 use super::inbox;
-use super::life::Life;
+use super::life::{Completion, Ending, Life, Stage};
 use super::list::{Links, Which};
 use super::locals::Locals;
 use super::mailbox::Mailbox;
 use super::os_thread::Parker;
 use super::reason::Reason;
 use super::report;
+use super::state::State;
 use super::wait_queue::WaitQueue;
 use crate::sys::context::{Context, Exit};
 
@@ -46,11 +49,13 @@ pub(crate) struct Task {
     /// It stands in its hub's inbox.
     posted: AtomicBool,
     inbox_link: AtomicPtr<Task>,
-    /// What it waits for, and since when; written by its own thread, read by dumps.
+    /// What it waits for, or [`RUNNING`], and since when; written by its own thread, read by dumps.
     reason: AtomicU8,
     since: AtomicI64,
     /// Those who wait for its end.
     pub(super) joiners: WaitQueue,
+    /// What else is to be done at its end.
+    pub(super) endings: Endings,
     pub(crate) identity: Identity,
     /// The group it is a member of.
     pub(super) group: Option<Arc<Group>>,
@@ -90,6 +95,9 @@ pub(super) enum Run {
     Parked,
     Ended,
 }
+
+/// The number of no reason: the task runs, or has not started.
+const RUNNING: u8 = u8::MAX;
 
 // SAFETY: the `Cell`s are only touched by the OS thread of the task's hub: before the start by the
 // one that owns the unstarted task, after it by the one it is pinned to.
@@ -158,6 +166,14 @@ impl Task {
         }
     }
 
+    /// A scope of this task, which calls this, has ended: what it was asked to look at may be past.
+    pub(super) fn calm(&self) {
+        self.life.calm();
+        if self.scopes.root().is_cancelled() {
+            self.life.interrupt();
+        }
+    }
+
     /// Asks the task to end. It unwinds at its next suspension; if it has not started it never runs.
     pub(crate) fn cancel(&self) {
         self.scopes.root().cancel();
@@ -198,21 +214,74 @@ impl Task {
         unsafe { (self.vtable.run)(self.address()) }
     }
 
-    /// Ends the task with `failure` instead of a result; its closure is dropped by `run`, later.
+    /// Ends the task, which was not run, with `failure` instead of a result, on a hub's own stack. What
+    /// user code there is to run, the drop of its closure included, is left to `run`.
     pub(super) fn refuse(&self, failure: Box<dyn Any + Send>) {
         // SAFETY: the vtable fits this record, which was not run.
-        unsafe { (self.vtable.refuse)(self.address(), failure) }
+        unsafe { (self.vtable.refuse)(self.address(), failure) };
+        // `None`: callbacks come first, and so it ends there, too.
+        if let Some(completion) = self.life.complete(Ending::Failed) {
+            self.settle_completion(&completion);
+        }
+    }
+
+    /// The rest of [`refuse`](Self::refuse), where user code may run.
+    pub(super) fn end_refused(&self) {
+        if !self.is_complete() {
+            self.finish(Ending::Failed);
+        }
+        self.tell_watchers();
+    }
+
+    /// Ends the task, which will never run again and whose stack is leaked, from any OS thread. Callbacks
+    /// are leaked as well: they may have to run on the task's own.
+    pub(super) fn abandon(&self, cancelled: Box<dyn Any + Send>) {
+        self.endings.leak_callbacks(&self.life);
+        // SAFETY: the vtable fits this record, which has not ended.
+        unsafe { (self.vtable.refuse)(self.address(), cancelled) };
+        self.finish(Ending::Cancelled);
+    }
+
+    /// Tells the group of a failure. Returns what the handle gives for it.
+    pub(super) fn tell_group(&self, failure: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
+        match &self.group {
+            Some(group) => group.member_failed(self, failure),
+            None => failure,
+        }
+    }
+
+    /// Runs the callbacks that wait for its result, which is stored.
+    pub(super) fn run_callbacks(&self) {
+        self.endings.run(&self.life, |callback| {
+            // SAFETY: the vtable fits this record. Until completion the run machinery, which calls this, is
+            // the only party; afterwards the handle is, whose holder calls this.
+            let result = unsafe { (self.vtable.result)(self.address()) };
+            report::catch_panic(self, "running a callback", move || callback(result));
+        });
     }
 
     /// Destroys its thread-locals, on its own stack.
-    fn destroy_locals(&self) {
+    pub(super) fn destroy_locals(&self) {
         self.locals.destroy(|value| {
             report::catch_panic(self, "dropping a thread-local", move || drop(value));
         });
     }
 
-    fn finish(&self) {
-        let completion = self.life.complete();
+    /// The result is stored: from now on it is the handle's.
+    pub(super) fn finish(&self, ending: Ending) {
+        let completion = loop {
+            match self.life.complete(ending) {
+                Some(completion) => break completion,
+                None => self.run_callbacks(),
+            }
+        };
+        self.settle_completion(&completion);
+        if completion.joiners {
+            self.tell_watchers();
+        }
+    }
+
+    fn settle_completion(&self, completion: &Completion) {
         if completion.joiners {
             self.joiners.wake_all();
         }
@@ -221,10 +290,21 @@ impl Task {
         }
     }
 
-    /// Drops the result, unless that was done. It is stored, and no handle has a right to it.
-    fn drop_result(&self) {
-        // SAFETY: the vtable fits this record; with no handle the result is the run machinery's.
+    /// Tells whoever watches it that it has ended.
+    fn tell_watchers(&self) {
+        for (watcher, which) in self.endings.take_watchers() {
+            report::catch_panic(self, "telling of its end", move || watcher.ended(which));
+        }
+    }
+
+    /// Drops the result, unless that was done. It is stored, and the caller is whom the life word names.
+    pub(super) fn drop_result(&self) {
+        // SAFETY: the vtable fits this record; the rest by the caller's promise.
         unsafe { (self.vtable.drop_result)(self.address()) }
+    }
+
+    pub(super) fn vtable(&self) -> &'static VTable {
+        self.vtable
     }
 
     /// Notes what its own thread waits for from now on.
@@ -234,11 +314,32 @@ impl Task {
         self.since.store(now.nanoseconds(), Ordering::Relaxed);
     }
 
-    /// What it waits for, or waited for last, and since when.
+    /// Notes that it runs.
+    #[inline]
+    pub(super) fn note_run(&self) {
+        self.reason.store(RUNNING, Ordering::Relaxed);
+    }
+
+    /// What it does now.
+    pub(crate) fn state(&self) -> State {
+        match self.life.stage() {
+            Stage::Unstarted => State::Pending,
+            Stage::Started => self.waits_for().map_or(State::Running, State::Waiting),
+            Stage::Ended(Ending::Returned) => State::Returned,
+            Stage::Ended(Ending::Failed) => State::Panicked,
+            Stage::Ended(Ending::Cancelled) => State::Cancelled,
+        }
+    }
+
+    /// What it waits for, if it does.
+    fn waits_for(&self) -> Option<Reason> {
+        Reason::from_number(self.reason.load(Ordering::Relaxed))
+    }
+
+    /// What it waits for, if it does, and when it last began to wait.
     pub(crate) fn last_wait(&self) -> (Option<Reason>, Instant) {
-        let reason = Reason::from_number(self.reason.load(Ordering::Relaxed));
         let since = Instant::from_nanoseconds(self.since.load(Ordering::Relaxed));
-        (reason, since)
+        (self.waits_for(), since)
     }
 
     /// Has it ended, its result stored?
@@ -255,7 +356,12 @@ impl Task {
         self.identity.name.as_deref().unwrap_or("<unnamed>")
     }
 
-    fn new(vtable: &'static VTable, life: Life, references: usize, options: Options) -> Task {
+    pub(super) fn new(
+        vtable: &'static VTable,
+        life: Life,
+        references: usize,
+        options: Options,
+    ) -> Task {
         Task {
             vtable,
             // Known only when it lies in its allocation; see `set_address`.
@@ -272,9 +378,10 @@ impl Task {
             home: AtomicPtr::new(ptr::null_mut()),
             posted: AtomicBool::new(false),
             inbox_link: AtomicPtr::new(ptr::null_mut()),
-            reason: AtomicU8::new(u8::MAX),
+            reason: AtomicU8::new(RUNNING),
             since: AtomicI64::new(0),
             joiners: WaitQueue::new(),
+            endings: Endings::new(),
             identity: Identity {
                 id: current::next_id(),
                 name: options.name.map(String::into_boxed_str),
@@ -288,6 +395,18 @@ impl Task {
             parker: None,
             permit: AtomicBool::new(false),
         }
+    }
+}
+
+impl Task {
+    /// Tells a record where it lies.
+    ///
+    /// # Safety
+    ///
+    /// The record is there, and nobody else uses it yet.
+    pub(super) unsafe fn set_address(task: NonNull<Task>) {
+        // SAFETY: by the caller's promise.
+        unsafe { task.as_ref() }.address.set(task);
     }
 }
 
@@ -314,7 +433,7 @@ impl TaskRef {
         task.parker = Some(parker);
         let address = NonNull::from(Box::leak(Box::new(task)));
         // SAFETY: just made, and nobody else knows of it.
-        unsafe { set_address(address) };
+        unsafe { Task::set_address(address) };
         TaskRef(address)
     }
 
@@ -392,221 +511,6 @@ impl Woken {
             // SAFETY: see `Here`.
             Woken::Here(task) => unsafe { task.as_ref() }.wake(),
             Woken::Afar(task) => task.wake(),
-        }
-    }
-}
-
-/// A record with the closure it runs and the result it had.
-#[repr(C)]
-struct TaskCell<F, T> {
-    task: Task,
-    closure: UnsafeCell<Option<F>>,
-    result: UnsafeCell<Option<thread::Result<T>>>,
-}
-
-/// The operations that depend on the closure's and the result's types.
-struct VTable {
-    run: unsafe fn(NonNull<Task>),
-    refuse: unsafe fn(NonNull<Task>, Box<dyn Any + Send>),
-    drop_result: unsafe fn(NonNull<Task>),
-    take_result: unsafe fn(NonNull<Task>, *mut ()),
-    free: unsafe fn(NonNull<Task>),
-}
-
-/// The vtable of an OS thread's record, which has neither closure nor result.
-static OS_THREAD: VTable = VTable {
-    run: |_| unreachable!("an OS thread's record is not run"),
-    refuse: |_, _| unreachable!("an OS thread's record is not refused"),
-    drop_result: |_| unreachable!("an OS thread's record has no result"),
-    take_result: |_, _| unreachable!("an OS thread's record has no result"),
-    free: |task| {
-        // SAFETY: made by `Box::leak` in `of_os_thread`.
-        drop(unsafe { Box::from_raw(task.as_ptr()) });
-    },
-};
-
-impl<F: FnOnce() -> T, T> TaskCell<F, T> {
-    const VTABLE: VTable = VTable {
-        run: Self::run,
-        refuse: Self::refuse,
-        drop_result: Self::drop_result,
-        take_result: Self::take_result,
-        free: Self::free,
-    };
-
-    /// # Safety (of all functions here)
-    ///
-    /// `task` is the first field of such a cell. What `closure` and `result` hold is touched by one
-    /// party at a time: the run machinery until `Life::complete`, then whom that word names.
-    unsafe fn of<'cell>(task: NonNull<Task>) -> &'cell Self {
-        // SAFETY: by the caller's promise; `repr(C)` puts the record at the start.
-        unsafe { task.cast::<Self>().as_ref() }
-    }
-
-    unsafe fn run(task: NonNull<Task>) {
-        // SAFETY: see `of`.
-        let cell = unsafe { Self::of(task) };
-        let task = &cell.task;
-        // SAFETY: until completion the run machinery is the only party.
-        let closure = unsafe { (*cell.closure.get()).take() };
-        let Some(closure) = closure else {
-            report::fatal(format_args!("a task was run twice"));
-        };
-        // It never runs if it was cancelled before, or was refused a stack and is given this one to
-        // clean up on. Its captures are dropped as if by a neighbour: undisturbed.
-        let drop_captures = |closure| {
-            cancel::mask(|| {
-                report::catch_panic(task, "dropping what it captured", move || drop(closure));
-            });
-        };
-        if task.is_complete() {
-            drop_captures(closure);
-            cancel::mask(|| task.destroy_locals());
-            return;
-        }
-        let result = if task.scopes.root().is_cancelled() {
-            drop_captures(closure);
-            Err(Box::new(Cancelled::new()) as Box<dyn Any + Send>)
-        } else {
-            task.scopes
-                .settle(panic::catch_unwind(AssertUnwindSafe(closure)))
-        };
-        if let (Err(payload), Some(group)) = (&result, &task.group)
-            && payload.is::<Cancelled>()
-        {
-            group.note_cancelled();
-        }
-        // The frame that throws would go to is gone.
-        cancel::mask(|| {
-            // SAFETY: as above.
-            unsafe { *cell.result.get() = Some(result) };
-            if !task.life.has_handle() {
-                // As in std: before the thread-locals, which its destructor may use.
-                task.drop_result();
-            }
-            task.destroy_locals();
-            task.finish();
-        });
-    }
-
-    unsafe fn refuse(task: NonNull<Task>, failure: Box<dyn Any + Send>) {
-        // SAFETY: see `of`; until completion the run machinery is the only party.
-        let cell = unsafe { Self::of(task) };
-        // SAFETY: as above.
-        unsafe { *cell.result.get() = Some(Err(failure)) };
-        cell.task.finish();
-    }
-
-    unsafe fn drop_result(task: NonNull<Task>) {
-        // SAFETY: see `of`; the caller is whom the life word names.
-        let cell = unsafe { Self::of(task) };
-        // SAFETY: as above.
-        let result = unsafe { (*cell.result.get()).take() };
-        if let Some(Err(failure)) = &result {
-            report::lost_panic(&cell.task, failure.as_ref());
-        }
-        report::catch_panic(&cell.task, "dropping its result", move || drop(result));
-    }
-
-    unsafe fn take_result(task: NonNull<Task>, to: *mut ()) {
-        // SAFETY: see `of`; the caller is whom the life word names, and `to` is such a place.
-        unsafe {
-            let result = (*Self::of(task).result.get()).take();
-            *to.cast::<Option<thread::Result<T>>>() = result;
-        }
-    }
-
-    unsafe fn free(task: NonNull<Task>) {
-        // SAFETY: made by `Box::leak` in `create`; closure and result are empty by now.
-        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
-    }
-}
-
-/// Makes a task's record. Two counts exist: the run machinery's, and the handle's.
-///
-/// # Safety
-///
-/// What `F` and `T` borrow must outlive the task's end.
-pub(super) unsafe fn create<F, T>(options: Options, closure: F) -> (NonNull<Task>, Join<T>)
-where
-    F: FnOnce() -> T,
-{
-    let vtable: &'static VTable = const { &TaskCell::<F, T>::VTABLE };
-    let cell = Box::leak(Box::new(TaskCell::<F, T> {
-        task: Task::new(vtable, Life::with_handle(), 2, options),
-        closure: UnsafeCell::new(Some(closure)),
-        result: UnsafeCell::new(None),
-    }));
-    let task = NonNull::from(cell).cast::<Task>();
-    // SAFETY: just made, and nobody else knows of it.
-    unsafe { set_address(task) };
-    let join = Join {
-        // SAFETY: the second of the two counts.
-        task: unsafe { TaskRef::from_raw(task) },
-        marker: std::marker::PhantomData,
-    };
-    (task, join)
-}
-
-/// Tells a record where it lies.
-///
-/// # Safety
-///
-/// The record is there, and nobody else uses it yet.
-unsafe fn set_address(task: NonNull<Task>) {
-    // SAFETY: by the caller's promise.
-    unsafe { task.as_ref() }.address.set(task);
-}
-
-/// The right to a task's result.
-pub(crate) struct Join<T> {
-    task: TaskRef,
-    marker: std::marker::PhantomData<T>,
-}
-
-// SAFETY: it only gives access to a `T` that was sent out of its task. (`spawn` asks `T: Send`; the
-// handle of `spawn_local` wraps this in a type that is neither.)
-unsafe impl<T> Send for Join<T> {}
-// SAFETY: no method gives a `T` by shared reference.
-unsafe impl<T> Sync for Join<T> {}
-
-impl<T> Join<T> {
-    pub(crate) fn task(&self) -> &TaskRef {
-        &self.task
-    }
-
-    /// Suspends until the task has ended or the deadline has passed. Returns whether it has ended.
-    pub(crate) fn wait(&self, deadline: Instant) -> bool {
-        let task = &self.task;
-        if task.is_complete() {
-            return true;
-        }
-        task.joiners
-            .wait(Reason::Join, deadline, || task.life.add_joiner());
-        task.is_complete()
-    }
-
-    /// The result, which must be stored by now.
-    pub(crate) fn into_result(self) -> thread::Result<T> {
-        assert!(self.task.is_complete(), "the task has not ended yet");
-        let mut result: Option<thread::Result<T>> = None;
-        let this = ManuallyDrop::new(self);
-        // SAFETY: the result is stored and the handle, whose it is, is ours; the place fits. The
-        // handle's count is given back by hand, without its drop.
-        let task = unsafe {
-            (this.task.vtable.take_result)(this.task.0, ptr::from_mut(&mut result).cast());
-            ptr::read(&raw const this.task)
-        };
-        task.life.drop_handle();
-        result.unwrap_or_else(|| report::fatal(format_args!("a task's result was taken twice")))
-    }
-}
-
-impl<T> Drop for Join<T> {
-    fn drop(&mut self) {
-        if self.task.life.drop_handle() {
-            // SAFETY: the result is stored, and it was the handle's.
-            unsafe { (self.task.vtable.drop_result)(self.task.0) }
         }
     }
 }

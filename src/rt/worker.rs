@@ -50,9 +50,16 @@ pub(super) fn lay_stack_by(hub: &Hub) {
     }
 }
 
+/// The default runtime, and the fork generation it was started in.
+static DEFAULT: Mutex<Option<(u32, Arc<Shared>)>> = Mutex::new(None);
+
+/// The default runtime, if it was started.
+pub(super) fn default_runtime_if_any() -> Option<Arc<Shared>> {
+    DEFAULT.lock().as_ref().map(|(_, runtime)| runtime.clone())
+}
+
 /// The process-wide runtime of those who spawn from a plain OS thread. It is never closed.
 pub(super) fn default_runtime() -> io::Result<Arc<Shared>> {
-    static DEFAULT: Mutex<Option<(u32, Arc<Shared>)>> = Mutex::new(None);
     let mut default = DEFAULT.lock();
     let Some((generation, runtime)) = &*default else {
         let runtime = start_default()?;

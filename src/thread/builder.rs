@@ -3,8 +3,8 @@
 use std::io;
 use std::panic::Location;
 
-use super::handle::{JoinHandle, LocalJoinHandle};
-use super::scoped::{Scope, ScopedJoinHandle};
+use super::join::{JoinHandle, LocalJoinHandle, ScopedJoinHandle};
+use super::scoped::Scope;
 use crate::rt::{self, Handle, Request, Runtime};
 
 /// Spawns a green thread.

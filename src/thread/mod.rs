@@ -5,6 +5,8 @@
 
 mod builder;
 mod handle;
+mod join;
+mod join_future;
 mod local;
 mod scoped;
 
@@ -13,9 +15,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 pub use builder::{Builder, spawn, spawn_local};
-pub use handle::{JoinHandle, LocalJoinHandle, Thread, ThreadId, current};
+pub use handle::{Thread, ThreadId, current};
+pub(crate) use join::sealed;
+pub use join::{JoinHandle, Joinable, LocalJoinHandle, ScopedJoinHandle};
+pub use join_future::JoinFuture;
 pub use local::{AccessError, LocalKey};
-pub use scoped::{Scope, ScopedJoinHandle, scope};
+pub use scoped::{Scope, scope};
 pub use std::thread::Result;
 
 use crate::rt::{self, Instant, Reason};

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::panic::{self, AssertUnwindSafe, Location};
+use std::panic::{self, Location};
 use std::sync::Arc;
-use std::thread::Result;
 
-use super::handle::{JoinHandle, Thread};
+use super::join::ScopedJoinHandle;
 use crate::rt::{self, Group, Reason, Request};
 
 /// Where scoped threads are spawned; see [`scope`].
@@ -15,12 +14,6 @@ pub struct Scope<'scope, 'env: 'scope> {
     group: Arc<Group>,
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
-}
-
-/// The handle of a scoped thread.
-pub struct ScopedJoinHandle<'scope, T> {
-    handle: JoinHandle<T>,
-    scope: PhantomData<&'scope ()>,
 }
 
 /// Runs `f`, which may spawn green threads that borrow from outside of it, and waits for all of them.
@@ -87,27 +80,10 @@ where
         scope: PhantomData,
         env: PhantomData,
     };
-    let result = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    let cancelled = match &result {
-        Err(payload) if rt::is_cancellation(payload.as_ref()) => Ok(()),
-        // A cancellation of this wait, too, must reach the threads.
-        _ => panic::catch_unwind(AssertUnwindSafe(|| {
-            rt::spend();
-            scope.group.wait(Reason::Scope);
-            if scope.group.was_cut_short() {
-                // By a deadline that it inherited, perhaps, and so the caller's, too.
-                rt::checkpoint();
-            }
-        })),
-    };
-    if scope.group.len() > 0 {
-        scope.group.cancel();
-        scope.group.wait_masked(Reason::Scope);
-    }
-    match (result, cancelled) {
-        (Err(payload), _) | (Ok(_), Err(payload)) => panic::resume_unwind(payload),
-        (Ok(_), Ok(())) if scope.group.has_failed() => panic!("a scoped thread panicked"),
-        (Ok(value), Ok(())) => value,
+    match scope.group.enclose(Reason::Scope, || f(&scope)) {
+        Err(payload) => panic::resume_unwind(payload),
+        Ok(_) if scope.group.has_failed() => panic!("a scoped thread panicked"),
+        Ok(value) => value,
     }
 }
 
@@ -140,49 +116,12 @@ impl<'scope> Scope<'scope, '_> {
         // SAFETY: `scope` returns or unwinds only after the last thread of the group has ended, and
         // whatever `'scope` can name lives longer than that.
         let join = unsafe { rt::spawn_scoped(&self.group, request, spawned_at, f) }?;
-        Ok(ScopedJoinHandle {
-            handle: JoinHandle::new(join),
-            scope: PhantomData,
-        })
-    }
-}
-
-impl<T> ScopedJoinHandle<'_, T> {
-    /// As [`JoinHandle::thread`].
-    #[must_use]
-    pub fn thread(&self) -> &Thread {
-        self.handle.thread()
-    }
-
-    /// As [`JoinHandle::join`].
-    ///
-    /// # Errors
-    ///
-    /// As [`JoinHandle::join`].
-    pub fn join(self) -> Result<T> {
-        self.handle.join()
-    }
-
-    /// As [`JoinHandle::is_finished`].
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.handle.is_finished()
-    }
-
-    /// As [`JoinHandle::cancel`].
-    pub fn cancel(&self) {
-        self.handle.cancel();
+        Ok(ScopedJoinHandle::new(join))
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScopedJoinHandle").finish_non_exhaustive()
     }
 }

@@ -1,11 +1,14 @@
-//! Explores the interleavings of the kernel's pure protocols: the life word, the inbox, the idle hubs,
-//! and the wake-up against the end of the waiter.
+//! Explores the interleavings of the kernel's pure protocols: the life word, what is done at a task's end, the
+//! inbox, the idle hubs, and the wake-up against the end of the waiter.
 //!
 //! The files of `src/rt` are included as they are. What they name of the rest of the kernel stands here
 //! under the same names: [`sys`] has loom's atomics and locks, and [`clock`], [`park`] and [`task`] are
 //! the least that a wait queue needs. loom runs each model in every order of its steps (up to a number
 //! of preemptions), with every value that the memory model lets a load return.
 
+#[allow(dead_code)]
+#[path = "../../src/rt/endings.rs"]
+mod endings;
 #[allow(dead_code)]
 #[path = "../../src/rt/idle.rs"]
 mod idle;

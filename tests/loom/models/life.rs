@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::explore;
-use crate::life::Life;
+use crate::life::{Ending, Life, Stage};
 
 /// A task: its life word, and what the word publishes.
 struct Task {
@@ -76,7 +76,7 @@ fn a_joiner_sees_the_end_or_is_told_of_it() {
         let its = task.clone();
         let runner = thread::spawn(move || {
             its.store_result();
-            its.life.complete().joiners
+            its.life.complete(Ending::Returned).unwrap().joiners
         });
         let ended = task.life.add_joiner();
         if ended {
@@ -94,7 +94,7 @@ fn a_result_that_is_complete_is_whole() {
         let its = task.clone();
         let runner = thread::spawn(move || {
             its.store_result();
-            its.life.complete();
+            its.life.complete(Ending::Returned).unwrap();
         });
         if task.life.is_complete() {
             assert_eq!(task.take_result(), Some(1));
@@ -110,7 +110,7 @@ fn exactly_one_party_drops_the_result() {
         let its = task.clone();
         let runner = thread::spawn(move || {
             its.store_result();
-            let ours = !its.life.complete().handle;
+            let ours = !its.life.complete(Ending::Returned).unwrap().handle;
             if ours {
                 assert_eq!(its.take_result(), Some(1));
             }
@@ -133,7 +133,7 @@ fn three_that_meet_at_the_end_agree() {
         let runner = thread::spawn(move || {
             its.life.start();
             its.store_result();
-            its.life.complete()
+            its.life.complete(Ending::Returned).unwrap()
         });
         let interrupter = thread::spawn(move || interrupters.life.interrupt());
         let ended = task.life.add_joiner();
@@ -143,5 +143,53 @@ fn three_that_meet_at_the_end_agree() {
         assert!(completion.joiners != ended);
         assert!(completion.handle == ours);
         assert!(task.life.is_complete());
+    });
+}
+
+#[test]
+fn a_callback_runs_before_the_end_or_sees_it() {
+    explore(3, || {
+        let task = Task::new();
+        let its = task.clone();
+        let runner = thread::spawn(move || {
+            its.store_result();
+            let mut seen = 0;
+            while its.life.complete(Ending::Failed).is_none() {
+                // The list's lock would be held here, and it is empty afterwards.
+                seen += 1;
+                its.life.clear_callbacks();
+            }
+            seen
+        });
+        let accepted = task.life.add_callback();
+        let seen = runner.join().unwrap();
+        assert_eq!(
+            seen,
+            u32::from(accepted),
+            "a callback is lost, or run twice"
+        );
+        assert_eq!(task.life.stage(), Stage::Ended(Ending::Failed));
+    });
+}
+
+#[test]
+fn to_calm_down_forgets_no_cancel() {
+    explore(3, || {
+        let task = Task::new();
+        task.life.start();
+        let theirs = task.clone();
+        let cancelled = Arc::new(loom::sync::atomic::AtomicBool::new(false));
+        let its_mark = cancelled.clone();
+        let canceller = thread::spawn(move || {
+            its_mark.store(true, loom::sync::atomic::Ordering::Release);
+            theirs.life.interrupt();
+        });
+        // What `Task::calm` does.
+        task.life.calm();
+        if cancelled.load(loom::sync::atomic::Ordering::Acquire) {
+            task.life.interrupt();
+        }
+        canceller.join().unwrap();
+        assert!(task.life.is_interrupted());
     });
 }

@@ -5,6 +5,7 @@
 //! steps swapped (a signal before the unlink, a look at the queues before the entry as sleeper), and
 //! with steps left out (the second look, the hand-on, the passing on).
 
+mod endings;
 mod idle;
 mod inbox;
 mod life;
