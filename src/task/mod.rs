@@ -1,0 +1,92 @@
+//! What `std::thread` lacks: many green threads at once, cancellation, a look at those that are alive.
+//!
+//! * Results of many: [`gather`], [`gather_all`], [`race`], [`as_completed`], [`wait`].
+//! * Many that end together: [`nursery`]. Many that are kept together: [`Group`], and [`Pool`] with room for
+//!   so many at once.
+//! * Cancellation: [`mask`], [`cancel_requested`]; to cancel is [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel).
+//! * A look: [`all`], [`State`], [`Reason`].
+//!
+//! To *fail* is to panic or to be cancelled, and in a nursery also to return an `Err`.
+
+mod ends;
+mod failure;
+mod gather;
+mod group;
+mod members;
+mod nursery;
+mod pool;
+mod view;
+mod wait;
+
+use std::time::Duration;
+
+use crate::rt;
+pub use crate::rt::{Cancelled, NoStack, Reason, State};
+use crate::thread::{self, JoinHandle};
+
+pub use failure::{Cause, Failure, Failures};
+pub use gather::{gather, gather_all, race};
+pub use group::Group;
+pub use members::{Imap, ImapUnordered};
+pub use nursery::{Nursery, NurseryHandle, Outcome, nursery};
+pub use pool::Pool;
+pub use view::{Task, all};
+pub use wait::{AsCompleted, WaitFor, as_completed, wait};
+
+/// Spawns a green thread that sleeps for `delay` before it calls `f`.
+///
+/// If it is cancelled before, `f` is never called.
+///
+/// # Panics
+///
+/// As [`thread::spawn`].
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// sylvan::run(|| {
+///     let start = Instant::now();
+///     let later = sylvan::task::spawn_later(Duration::from_millis(5), move || start.elapsed());
+///     assert!(later.join().unwrap() >= Duration::from_millis(5));
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_later<F, T>(delay: Duration, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    thread::spawn(move || {
+        thread::sleep(delay);
+        f()
+    })
+}
+
+/// Runs `f` with all cancellation and time-outs from outside held back until it returns.
+///
+/// A time-out or scope that `f` enters itself works as usual.
+///
+/// ```
+/// use std::time::Duration;
+/// use sylvan::{task, thread, time};
+///
+/// sylvan::run(|| {
+///     let result = time::timeout(Duration::from_millis(1), || {
+///         task::mask(|| thread::sleep(Duration::from_millis(3)));
+///         "slept to the end"
+///     });
+///     assert_eq!(result, Ok("slept to the end"));
+/// });
+/// ```
+pub fn mask<T>(f: impl FnOnce() -> T) -> T {
+    rt::mask(f)
+}
+
+/// Would the next suspension unwind, because a scope around was cancelled or has run out of time?
+///
+/// For loops that compute for long and want to end early, and for `panic = "abort"`, where nothing
+/// unwinds.
+#[must_use]
+pub fn cancel_requested() -> bool {
+    rt::is_requested()
+}
