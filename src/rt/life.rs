@@ -43,6 +43,11 @@ impl Life {
         self.0.fetch_or(STARTED, Ordering::AcqRel) & INTERRUPTED != 0
     }
 
+    /// Has a hub run it?
+    pub(crate) fn is_started(&self) -> bool {
+        self.0.load(Ordering::Acquire) & STARTED != 0
+    }
+
     /// Asks the task to look at its cancel scopes. Returns whether it has started, that is, must be
     /// woken to see it.
     pub(crate) fn interrupt(&self) -> bool {

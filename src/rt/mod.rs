@@ -6,6 +6,7 @@
 mod cancel;
 mod choice;
 mod clock;
+mod ctrl_c;
 mod current;
 mod group;
 mod hub;
@@ -54,5 +55,7 @@ pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_scoped};
 pub(crate) use task::{Join, Task, TaskRef, Woken};
 pub(crate) use wait_queue::{Locked, WaitQueue, Waited};
 
+/// The signals that one listener is told of.
+pub(crate) use crate::sys::signal::Watch as SignalWatch;
 /// The kernel's locks, for the short moments in which nothing parks; they block the OS thread.
 pub(crate) use crate::sys::sync::{Mutex, MutexGuard, OnceLock};

@@ -80,6 +80,11 @@ pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
     process::abort()
 }
 
+/// Tells, without a logger, who is left when the process ends now: a logger may be what hangs.
+pub(super) fn last_words(text: &str) {
+    let _ = Stderr.write_str(&format!("sylvan: {text}\n"));
+}
+
 /// Tells of a panic that nobody can receive any more. A cancellation is no failure.
 pub(super) fn lost_panic(task: &Task, payload: &(dyn Any + Send)) {
     if let Some(group) = &task.group

@@ -110,6 +110,16 @@ impl Shared {
         self.registry.len()
     }
 
+    /// All tasks that are alive.
+    pub(super) fn tasks(&self) -> Vec<TaskRef> {
+        self.registry.snapshot()
+    }
+
+    /// Does a `run` go on, or the end of the runtime?
+    pub(super) fn is_driven(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) || self.main.lock().is_some()
+    }
+
     /// See [`Handle::metrics`].
     pub(super) fn metrics(&self) -> Metrics {
         if let Some(hub) = current::hub()
