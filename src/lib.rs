@@ -35,6 +35,7 @@
 //! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
 //! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
+//! * [`signal`] waits for signals: ^C, SIGTERM and their like.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(
     feature = "http",
@@ -80,6 +81,7 @@ pub mod time;
 pub mod io;
 pub mod net;
 pub mod os;
+pub mod signal;
 // 5: services
 #[cfg(feature = "http")]
 pub mod http;
