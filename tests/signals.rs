@@ -18,7 +18,7 @@ use support::{HOUR, Numbers, assert_success, in_child, is_child, must_end, scale
 use sylvan::runtime::{Builder, Runtime};
 use sylvan::signal::{self, Signal, Signals};
 use sylvan::sync::Barrier;
-use sylvan::task::Cancelled;
+use sylvan::task::{self, Cancelled, Reason, State};
 use sylvan::{thread, time};
 
 /// Runs the test in a process that no other test shares, and that must survive it.
@@ -752,7 +752,13 @@ fn a_second_ctrl_c_ends_a_main_that_unwinds_for_too_long() {
     struct Hangs;
     impl Drop for Hangs {
         fn drop(&mut self) {
-            kill(Signal::INTERRUPT);
+            let main = task::all().remove(0);
+            std::thread::spawn(move || {
+                while main.state() != State::Waiting(Reason::Sleep) {
+                    std::thread::yield_now();
+                }
+                kill(Signal::INTERRUPT);
+            });
             thread::sleep(HOUR);
         }
     }
