@@ -37,7 +37,8 @@ mod worker;
 
 pub use cancel::Cancelled;
 pub(crate) use cancel::{
-    is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask, with_deadline,
+    deadline, is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask,
+    with_deadline,
 };
 pub use clock::Instant;
 pub(crate) use group::Group;

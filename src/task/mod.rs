@@ -31,3 +31,27 @@ pub fn mask<T>(f: impl FnOnce() -> T) -> T {
 pub fn cancel_requested() -> bool {
     rt::is_requested()
 }
+
+/// Unwinds if a scope around was cancelled or has run out of time. It never suspends a thread that is not
+/// to end.
+///
+/// For loops that compute for long: a cancellation or [`timeout`](crate::time::timeout) takes effect where a
+/// thread would suspend, and so not in them. This is such a place. It does not let other green threads run;
+/// [`yield_now`](crate::thread::yield_now) does both in a green thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use sylvan::{task, time};
+///
+/// let endless = time::timeout(Duration::from_millis(2), || {
+///     let mut sum = 0_u64;
+///     loop {
+///         sum = sum.wrapping_mul(3).wrapping_add(1);
+///         task::checkpoint();
+///     }
+/// });
+/// assert!(endless.is_err());
+/// ```
+pub fn checkpoint() {
+    rt::checkpoint();
+}
