@@ -33,7 +33,8 @@
 //! * [`thread`] is `std::thread`: [`spawn`], `scope`, `sleep`, `park`, [`thread_local!`]; and
 //!   [`cancel`](thread::JoinHandle::cancel), which std has not.
 //! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
-//! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait.
+//! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait, hand
+//!   values on to what they spawn.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(

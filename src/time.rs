@@ -83,8 +83,8 @@ pub fn timeout_at<T>(deadline: Instant, f: impl FnOnce() -> T) -> Result<T, Elap
     rt::with_deadline(deadline, f).ok_or(Elapsed(()))
 }
 
-/// The moment at which the calling code is to be done: the soonest of the time-outs around it. `None` if there
-/// is no such moment.
+/// The moment at which the calling code is to be done: the soonest of the time-outs around it. `None` if
+/// there is no such moment.
 ///
 /// Those count that the thread has inherited from the one in whose [`scope`](crate::thread::scope) it runs.
 /// Not those outside of a [`mask`](crate::task::mask), and not, in a destructor that runs because of an

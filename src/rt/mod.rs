@@ -11,6 +11,7 @@ mod group;
 mod hub;
 mod idle;
 mod inbox;
+mod inherited;
 mod life;
 mod list;
 mod locals;
@@ -42,6 +43,7 @@ pub(crate) use cancel::{
 };
 pub use clock::Instant;
 pub(crate) use group::Group;
+pub(crate) use inherited::{inherited_value, with_value};
 pub(crate) use locals::Local;
 pub use metrics::Metrics;
 pub use no_stack::NoStack;

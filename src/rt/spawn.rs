@@ -8,6 +8,7 @@ use super::cancel;
 use super::clock::Instant;
 use super::current;
 use super::group::Group;
+use super::inherited;
 use super::runtime::Handle;
 use super::shared::Shared;
 use super::task::{self, Join, Options};
@@ -110,6 +111,7 @@ fn options(
         spawned_at,
         deadline: Instant::NEVER,
         group,
+        inherited: inherited::to_inherit(),
     }
 }
 

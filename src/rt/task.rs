@@ -22,6 +22,7 @@ use super::clock::Instant;
 use super::current;
 use super::group::Group;
 use super::inbox;
+use super::inherited::{Inheritance, Inherited};
 use super::life::Life;
 use super::list::{Links, Which};
 use super::locals::Locals;
@@ -58,6 +59,7 @@ pub(crate) struct Task {
     pub(super) spawns_into: RefCell<Option<Arc<Group>>>,
     links: [Links; 2],
     pub(crate) locals: Locals,
+    pub(super) inherited: Inherited,
     /// How a plain OS thread waits; none in a green thread's record.
     pub(super) parker: Option<Box<Parker>>,
     /// The token of `thread::park`, a word apart from the kernel's own wake-ups.
@@ -113,6 +115,7 @@ pub(crate) struct Options {
     /// The deadline it inherits; [`Instant::NEVER`] if none.
     pub(crate) deadline: Instant,
     pub(crate) group: Option<Arc<Group>>,
+    pub(crate) inherited: Option<Arc<Inheritance>>,
 }
 
 impl Task {
@@ -204,11 +207,14 @@ impl Task {
         unsafe { (self.vtable.refuse)(self.address(), failure) }
     }
 
-    /// Destroys its thread-locals, on its own stack.
+    /// Destroys its thread-locals, and lets go of the values it has inherited; on its own stack.
     fn destroy_locals(&self) {
         self.locals.destroy(|value| {
             report::catch_panic(self, "dropping a thread-local", move || drop(value));
         });
+        if let Some(values) = self.inherited.take() {
+            report::catch_panic(self, "dropping what it inherited", move || drop(values));
+        }
     }
 
     fn finish(&self) {
@@ -285,6 +291,7 @@ impl Task {
             spawns_into: RefCell::new(None),
             links: Default::default(),
             locals: Locals::new(),
+            inherited: Inherited::new(options.inherited),
             parker: None,
             permit: AtomicBool::new(false),
         }
@@ -309,6 +316,7 @@ impl TaskRef {
             spawned_at: Location::caller(),
             deadline: Instant::NEVER,
             group: None,
+            inherited: None,
         };
         let mut task = Task::new(&OS_THREAD, Life::of_os_thread(), 1, options);
         task.parker = Some(parker);

@@ -1,7 +1,11 @@
-//! What `std::thread` lacks: cancellation, and a look at the green threads that are alive.
+//! What `std::thread` lacks: cancellation, a look at the green threads that are alive, and values that they
+//! inherit.
+
+mod context;
 
 use crate::rt;
 pub use crate::rt::{Cancelled, NoStack, Reason};
+pub use context::ContextVar;
 
 /// Runs `f` with all cancellation and time-outs from outside held back until it returns.
 ///
