@@ -35,6 +35,7 @@
 //! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
 //! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait, hand
 //!   values on to what they spawn.
+//! * [`future`] has [`block_on`](future::block_on), for crates that are async.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(
@@ -72,6 +73,7 @@ mod sys;
 // 2: the kernel
 mod rt;
 // 3: primitives
+pub mod future;
 pub mod runtime;
 pub mod sync;
 pub mod task;

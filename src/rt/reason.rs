@@ -58,6 +58,7 @@ reasons! {
     Writable = "writable",
     Lookup = "name lookup",
     Offload = "offloaded work",
+    Future = "future",
     Runtime = "end of a runtime",
 }
 
