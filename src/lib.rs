@@ -33,7 +33,9 @@
 //! * [`thread`] is `std::thread`: [`spawn`], `scope`, `sleep`, `park`, [`thread_local!`]; and
 //!   [`cancel`](thread::JoinHandle::cancel), which std has not.
 //! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
-//! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait.
+//! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait, hand
+//!   values on to what they spawn.
+//! * [`future`] has [`block_on`](future::block_on), for crates that are async.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
@@ -72,6 +74,7 @@ mod sys;
 // 2: the kernel
 mod rt;
 // 3: primitives
+pub mod future;
 pub mod runtime;
 pub mod sync;
 pub mod task;
