@@ -21,6 +21,7 @@ use super::cancel::{self, Cancelled, Scopes};
 use super::clock::Instant;
 use super::current;
 use super::group::Group;
+use super::holder::{self, Holder};
 use super::inbox;
 use super::life::Life;
 use super::list::{Links, Which};
@@ -79,6 +80,8 @@ pub(super) struct Seat {
     pub(super) notified: Cell<bool>,
     pub(super) exit: Cell<Option<Exit>>,
     pub(super) context: UnsafeCell<Option<Context>>,
+    /// Who holds the lock it waits for.
+    pub(super) awaits: Cell<*const Holder>,
 }
 
 /// Where a task stands on its hub.
@@ -190,6 +193,11 @@ impl Task {
         self.life.start()
     }
 
+    /// Does it live on the hub with this mailbox?
+    pub(super) fn lives_at(&self, mailbox: &'static Mailbox) -> bool {
+        ptr::eq(self.home.load(Ordering::Acquire), mailbox)
+    }
+
     /// Runs the closure to its end and stores the result; on the task's own stack.
     ///
     /// If the result is stored already (the task was refused a stack) it only drops the closure.
@@ -267,6 +275,7 @@ impl Task {
                 notified: Cell::new(false),
                 exit: Cell::new(None),
                 context: UnsafeCell::new(None),
+                awaits: Cell::new(holder::NONE),
             },
             scopes: Scopes::new(options.deadline),
             home: AtomicPtr::new(ptr::null_mut()),

@@ -8,6 +8,7 @@
 mod idle;
 mod inbox;
 mod life;
+mod pulse;
 mod sleep;
 mod wait_queue;
 
