@@ -172,7 +172,7 @@ impl Scopes {
         !self.innermost.get().is_null() || self.root.deadline != Instant::NEVER
     }
 
-    /// Is the task to look at a deadlock at its next suspension; the caller interrupts it.
+    /// The task is to look at a deadlock when it would suspend next; the caller interrupts it.
     pub(super) fn tell_of_deadlock(&self) {
         self.told_of_deadlock.store(true, Ordering::Release);
     }
