@@ -37,6 +37,7 @@
 //!   [`wait`](task::wait), [`race`](task::race)), those that end together ([`nursery`](task::nursery)), those with
 //!   room for so many at once ([`Pool`](task::Pool)), and a look at all that are alive.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
+//! * [`signal`] waits for signals: ^C, SIGTERM and their like.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(
     feature = "http",
@@ -84,6 +85,7 @@ pub mod time;
 pub mod io;
 pub mod net;
 pub mod os;
+pub mod signal;
 // 5: services
 #[cfg(feature = "http")]
 pub mod http;

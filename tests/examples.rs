@@ -5,12 +5,12 @@
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread;
 
 /// Cargo builds the examples before it runs tests, and puts them beside the tests' own directory.
@@ -289,6 +289,102 @@ fn send(process: u32, signal: &str) {
         .stderr(Stdio::null())
         .status();
     status.expect("kill is installed");
+}
+
+#[test]
+fn graceful_shutdown_lets_connections_finish_and_cancels_the_rest() {
+    // So long has the one connection to finish, and the other is kept.
+    let mut server = Server::start("5");
+    let (mut busy, mut idle) = (server.connect(), server.connect());
+    for client in [&mut busy, &mut idle] {
+        assert_eq!(ask(client, "one\n"), "ONE\n");
+    }
+    busy.write_all(b"half a li").expect("the server reads");
+    send(server.process.id(), "TERM");
+    let expected = "SIGTERM: accepting no more, 2 connections in progress\n";
+    assert_eq!(server.line(), expected);
+    let refused = TcpStream::connect(&server.address).map_err(|error| error.kind());
+    assert_eq!(refused.err(), Some(ErrorKind::ConnectionRefused));
+    assert_eq!(ask(&mut busy, "ne\n"), "HALF A LINE\n");
+    drop(busy);
+    let end = idle.read(&mut [0]).expect("it is closed in order");
+    assert_eq!(end, 0, "time is up");
+    assert_eq!(server.line(), "1 were cancelled\n");
+    server.assert_ends_well();
+}
+
+#[test]
+fn graceful_shutdown_does_not_wait_when_all_have_finished() {
+    let mut server = Server::start("3600");
+    let mut client = server.connect();
+    assert_eq!(ask(&mut client, "last\n"), "LAST\n");
+    send(server.process.id(), "TERM");
+    assert!(server.line().starts_with("SIGTERM: "));
+    drop(client);
+    assert_eq!(server.line(), "0 were cancelled\n");
+    server.assert_ends_well();
+}
+
+#[test]
+fn graceful_shutdown_ends_at_once_at_the_second_interrupt() {
+    let mut server = Server::start("3600");
+    let _client = server.connect();
+    send(server.process.id(), "INT");
+    assert!(server.line().starts_with("SIGINT: "));
+    send(server.process.id(), "INT");
+    let status = server.process.wait().expect("it ends");
+    assert_eq!(status.signal(), Some(2));
+}
+
+/// The example `graceful_shutdown`.
+struct Server {
+    process: Child,
+    output: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Server {
+    fn start(grace: &str) -> Self {
+        let mut command = example("graceful_shutdown");
+        let mut process = command.args(["0", grace]).spawn().expect("it starts");
+        let output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut server = Self {
+            process,
+            output,
+            address: String::new(),
+        };
+        let line = server.line();
+        let address = line.trim().strip_prefix("listening on ");
+        server.address = address.expect("it tells its address").to_owned();
+        server
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it prints UTF-8");
+        line
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).expect("it listens")
+    }
+
+    fn assert_ends_well(mut self) {
+        assert_eq!(self.line(), "");
+        let mut errors = String::new();
+        let mut stderr = self.process.stderr.take().expect("it is piped");
+        stderr.read_to_string(&mut errors).expect("it is UTF-8");
+        assert_eq!(errors, "");
+        assert!(self.process.wait().expect("it ends").success());
+    }
+}
+
+fn ask(server: &mut TcpStream, line: &str) -> String {
+    server.write_all(line.as_bytes()).expect("the server reads");
+    let mut answer = String::new();
+    let mut reader = BufReader::new(server);
+    reader.read_line(&mut answer).expect("the server answers");
+    answer
 }
 
 #[test]

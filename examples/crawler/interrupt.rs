@@ -1,9 +1,8 @@
 //! ^C, and what `kill` sends.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use std::io;
 use std::process;
+use sylvan::signal::{Signal, Signals};
 
 /// The exit status of a program that ^C ended, as shells expect it.
 pub const STATUS: u8 = 130;
@@ -12,13 +11,12 @@ pub const STATUS: u8 = 130;
 ///
 /// A plain OS thread waits for it: it must answer even when all green threads hang.
 pub fn on_interrupt(stop: impl Fn() + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let signals = Signals::new([Signal::INTERRUPT, Signal::TERMINATE])?;
     let listen = move || {
-        let mut waiting = signals.forever();
-        if waiting.next().is_some() {
+        if signals.wait().is_ok() {
             stop();
         }
-        if waiting.next().is_some() {
+        if signals.wait().is_ok() {
             process::exit(STATUS.into());
         }
     };

@@ -7,6 +7,7 @@ mod cancel;
 mod cell;
 mod choice;
 mod clock;
+mod ctrl_c;
 mod current;
 mod endings;
 mod group;
@@ -63,5 +64,7 @@ pub use state::State;
 pub(crate) use task::{Task, TaskRef, Woken};
 pub(crate) use wait_queue::{Locked, WaitQueue, Waited};
 
+/// The signals that one listener is told of.
+pub(crate) use crate::sys::signal::Watch as SignalWatch;
 /// The kernel's locks, for the short moments in which nothing parks; they block the OS thread.
 pub(crate) use crate::sys::sync::{Mutex, MutexGuard, OnceLock};

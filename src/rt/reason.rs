@@ -60,6 +60,7 @@ reasons! {
     Writable = "writable",
     Lookup = "name lookup",
     Offload = "offloaded work",
+    Signal = "signal",
     Runtime = "end of a runtime",
 }
 

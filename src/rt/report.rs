@@ -80,6 +80,11 @@ pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
     process::abort()
 }
 
+/// Tells, without a logger, who is left when the process ends now: a logger may be what hangs.
+pub(super) fn last_words(text: &str) {
+    let _ = Stderr.write_str(&format!("sylvan: {text}\n"));
+}
+
 /// A task has failed, and no handle can receive it any more: its group does, or people are told.
 pub(super) fn lost_failure(task: &Task, payload: Box<dyn Any + Send>) {
     let payload = match &task.group {

@@ -12,6 +12,7 @@ use std::{fmt, io, thread};
 use super::cancel::{self, Cancelled};
 use super::cell;
 use super::clock::Instant;
+use super::ctrl_c;
 use super::group::Group;
 use super::hub::Hub;
 use super::metrics::Metrics;
@@ -44,6 +45,7 @@ const MAIN_STACK_SIZE: usize = 8 << 20;
 pub struct Builder {
     workers: usize,
     stack_size: Option<usize>,
+    cancel_on_ctrl_c: bool,
 }
 
 impl Builder {
@@ -52,6 +54,7 @@ impl Builder {
         Builder {
             workers: 1,
             stack_size: None,
+            cancel_on_ctrl_c: false,
         }
     }
 
@@ -69,6 +72,55 @@ impl Builder {
     /// The default is the environment variable `RUST_MIN_STACK`, as in std, or else 1 MiB.
     pub fn stack_size(mut self, bytes: usize) -> Builder {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Whether ^C (SIGINT) stops the runtime. It does not unless this is called with `true`.
+    ///
+    /// The first ^C is what [`Handle::stop`] is: the main green thread is cancelled and unwinds, so all its
+    /// destructors run; [`run`](Runtime::run) unwinds its caller, [`try_run`](Runtime::try_run) returns
+    /// [`Cancelled`](crate::task::Cancelled), and [`run_forever`](Runtime::run_forever) returns. The other
+    /// green threads are unwound when the runtime is closed or dropped, as always.
+    ///
+    /// A second ^C that comes before that is done, or before the runtime is run again, ends the process at
+    /// once. It prints a list of the green threads that are alive, with what each waits for, to standard
+    /// error; then the signal has its usual effect, and a shell says 130. That works even if green
+    /// threads hang in loops that never wait: an OS thread listens, which sleeps until a ^C comes. (Each
+    /// green thread's last wait is what is known of it: one that computes is listed with that.)
+    ///
+    /// # The exit status of the program
+    ///
+    /// `run` in `main` ends the program, after a first ^C, with the status of a panic, 101, but without a
+    /// message. With `try_run` the program chooses:
+    ///
+    /// ```
+    /// use std::process::ExitCode;
+    /// use sylvan::runtime::Runtime;
+    /// use sylvan::task::Cancelled;
+    ///
+    /// fn main() -> ExitCode {
+    ///     let runtime = Runtime::builder().cancel_on_ctrl_c(true).build().unwrap();
+    ///     let outcome = runtime.try_run(|| println!("press ^C to stop this"));
+    ///     // All others unwind before the program ends.
+    ///     runtime.close();
+    ///     match outcome {
+    ///         Ok(()) => ExitCode::SUCCESS,
+    ///         Err(payload) if payload.is::<Cancelled>() => ExitCode::from(130),
+    ///         Err(panic) => std::panic::resume_unwind(panic),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Several listeners
+    ///
+    /// A ^C stops all runtimes that were built so and are not closed; the list names the green threads of all of
+    /// them. [`Signals`](crate::signal::Signals) and a handler of the program's own see it as well. When
+    /// the last such runtime is gone ^C does again what it did before.
+    ///
+    /// With `panic = "abort"` nothing can unwind: the first ^C only makes
+    /// [`cancel_requested`](crate::task::cancel_requested) true in the main green thread.
+    pub fn cancel_on_ctrl_c(mut self, cancel: bool) -> Builder {
+        self.cancel_on_ctrl_c = cancel;
         self
     }
 
@@ -91,6 +143,7 @@ impl Builder {
             hub: OwnHub::new(Hub::new(seeds.remove(0), shared.clone())),
             shared: shared.clone(),
             threads: Vec::new(),
+            ctrl_c: None,
             closed: false,
             not_send: PhantomData,
         };
@@ -99,6 +152,9 @@ impl Builder {
         for seed in seeds {
             // If one fails, the drop of `runtime` ends those that have started.
             runtime.threads.push(spawn_worker(seed, shared.clone())?);
+        }
+        if self.cancel_on_ctrl_c {
+            runtime.ctrl_c = Some(ctrl_c::Listening::start(&shared)?);
         }
         Ok(runtime)
     }
@@ -128,6 +184,7 @@ pub struct Runtime {
     /// In a place of its own: suspended tasks point to it. Leaked if it is dropped while it runs.
     hub: OwnHub,
     threads: Vec<thread::JoinHandle<()>>,
+    ctrl_c: Option<ctrl_c::Listening>,
     closed: bool,
     not_send: PhantomData<*mut ()>,
 }
@@ -200,7 +257,7 @@ impl Runtime {
         // SAFETY: a new task's count.
         unsafe { self.start_main(pointer) };
         *self.main() = Some(main.clone());
-        if self.shared.stop_requested.swap(false, Ordering::SeqCst) {
+        if self.take_stop_request() {
             main.cancel();
         }
         self.hub.drive(&raw const *main, Instant::NEVER, &|| false);
@@ -211,6 +268,15 @@ impl Runtime {
         *self.main() = None;
         self.shared.stop_requested.store(false, Ordering::SeqCst);
         join.into_result()
+    }
+
+    /// Was [`Handle::stop`] called while nothing ran?
+    fn take_stop_request(&self) -> bool {
+        let take = || self.shared.stop_requested.swap(false, Ordering::SeqCst);
+        match &self.ctrl_c {
+            Some(listening) => listening.begin_run(take),
+            None => take(),
+        }
     }
 
     /// # Safety
@@ -274,6 +340,7 @@ impl Runtime {
         }
         self.shared.abandon_those_left();
         self.hub.close();
+        self.ctrl_c = None;
     }
 
     /// A runtime that is dropped by a green thread of another: its first hub takes turns with the

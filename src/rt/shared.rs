@@ -17,7 +17,6 @@ use super::mailbox::Mailbox;
 use super::metrics::{Metrics, Published};
 use super::queue::{RunQueue, Runnable};
 use super::reactor::Reactor;
-use super::reason::Reason;
 use super::task::{Task, TaskRef};
 use super::wait_queue::WaitQueue;
 use super::worker::alternate_stack;
@@ -113,6 +112,11 @@ impl Shared {
     /// How many tasks are alive.
     pub(crate) fn task_count(&self) -> usize {
         self.registry.len()
+    }
+
+    /// Does a `run` go on, or the end of the runtime?
+    pub(super) fn is_driven(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) || self.main.lock().is_some()
     }
 
     /// See [`Handle::metrics`].
@@ -346,12 +350,11 @@ impl Shared {
 
     pub(super) fn name_those_left(&self) {
         for task in self.registry.snapshot() {
-            let (reason, _) = task.last_wait();
-            let waits = reason.map_or("has not started", Reason::name);
             report::error(format_args!(
-                "green thread '{}' (spawned at {}) was cancelled and does not end: {waits}",
+                "green thread '{}' (spawned at {}) was cancelled and does not end: {}",
                 task.display_name(),
                 task.identity.spawned_at,
+                task.state().doing(),
             ));
         }
     }

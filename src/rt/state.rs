@@ -44,6 +44,17 @@ impl State {
     pub fn is_finished(self) -> bool {
         matches!(self, State::Returned | State::Panicked | State::Cancelled)
     }
+
+    /// The words for it in reports that ask who keeps something from ending.
+    pub(super) fn doing(self) -> &'static str {
+        match self {
+            State::Pending => "has not started",
+            State::Running => "computes",
+            State::Waiting(Reason::Yield) => "runs, or could",
+            State::Waiting(reason) => reason.name(),
+            State::Returned | State::Panicked | State::Cancelled => "has ended",
+        }
+    }
 }
 
 impl fmt::Display for State {

@@ -196,14 +196,31 @@ unsafe fn call_previous(
     if previous.sa_flags & SA_RESETHAND != 0 {
         reset(signal);
     }
-    if previous.sa_flags & SA_SIGINFO != 0 {
+    // SAFETY: by the caller's promise; it is no default action, so it is a function.
+    unsafe { call_handler(previous, signal, info, context) };
+}
+
+/// Calls a handler.
+///
+/// # Safety
+///
+/// `action` is a signal's action and a function, and the other arguments are those of a handler of that
+/// signal that runs now.
+pub(super) unsafe fn call_handler(
+    action: &libc::sigaction,
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
+    let function = action.sa_sigaction;
+    if action.sa_flags & SA_SIGINFO != 0 {
         // SAFETY: with this flag the address is that of a function with these arguments.
         let call: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
-            unsafe { std::mem::transmute(action) };
+            unsafe { std::mem::transmute(function) };
         call(signal, info, context);
     } else {
         // SAFETY: without the flag it is that of a function with this one argument.
-        let call: extern "C" fn(c_int) = unsafe { std::mem::transmute(action) };
+        let call: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
         call(signal);
     }
 }
@@ -256,18 +273,18 @@ fn set_action(signal: c_int, action: &libc::sigaction) {
 }
 
 /// Restores the default action.
-fn reset(signal: c_int) {
+pub(super) fn reset(signal: c_int) {
     // SAFETY: all zeroes is a sigaction, the default one.
     let default = unsafe { std::mem::zeroed() };
     set_action(signal, &default);
 }
 
-fn errno() -> c_int {
+pub(super) fn errno() -> c_int {
     // SAFETY: the pointer is always that of the thread's own errno.
     unsafe { *libc::__errno_location() }
 }
 
-fn set_errno(value: c_int) {
+pub(super) fn set_errno(value: c_int) {
     // SAFETY: as in `errno`.
     unsafe { *libc::__errno_location() = value };
 }

@@ -8,5 +8,6 @@ pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod poll;
 pub(crate) mod process;
+pub(crate) mod signal;
 pub(crate) mod stack;
 pub(crate) mod sync;
