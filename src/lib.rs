@@ -35,7 +35,9 @@
 //! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
 //! * [`task`] has what `std::thread` lacks: many green threads at once ([`gather`](task::gather),
 //!   [`wait`](task::wait), [`race`](task::race)), those that end together ([`nursery`](task::nursery)), those with
-//!   room for so many at once ([`Pool`](task::Pool)), and a look at all that are alive.
+//!   room for so many at once ([`Pool`](task::Pool)); a look at all that are alive; values that are handed on to
+//!   what is spawned.
+//! * [`future`] has [`block_on`](future::block_on), for crates that are async.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
@@ -76,6 +78,7 @@ mod sys;
 // 2: the kernel
 mod rt;
 // 3: primitives
+pub mod future;
 pub mod runtime;
 pub mod sync;
 pub mod task;

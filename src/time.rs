@@ -1,4 +1,4 @@
-//! `std::time`, and what green threads add to it: [`timeout`].
+//! `std::time`, and what green threads add to it: [`timeout`], [`timeout_at`] and [`deadline`].
 
 use std::fmt;
 
@@ -28,9 +28,16 @@ impl From<Elapsed> for std::io::Error {
 /// Runs `f`, but not longer than `duration`.
 ///
 /// When the time is over while `f` waits, `f` is unwound: its destructors run, and `Err(Elapsed)` is
-/// returned. Work that never suspends is not interrupted: the time-out comes at its next suspension.
-/// Time-outs nest, and each ends its own `f` only. What `f` had changed half-way of what it borrowed
-/// stays so. If `f` swallows the unwinding by `catch_unwind` and returns, its value wins.
+/// returned. What `f` had changed half-way of what it borrowed stays so. If `f` swallows the unwinding by
+/// `catch_unwind` and returns, its value wins.
+///
+/// * Work that never suspends is not interrupted: the time-out comes at its next suspension, or its next
+///   [`task::checkpoint`](crate::task::checkpoint). If none comes, and `f` returns, its value counts,
+///   however late.
+/// * Time-outs nest, and each ends its own `f` only. A longer one inside of a shorter one does not outlive
+///   it: if the outer one is over, the inner one's `f` is unwound together with all that is around it.
+/// * What `f` calls is bounded, and so are the threads of a [`scope`](crate::thread::scope) in it, which
+///   inherit the deadline. What it [`spawn`](crate::thread::spawn)s is not: that may outlive it.
 ///
 /// # Errors
 ///
@@ -49,5 +56,57 @@ impl From<Elapsed> for std::io::Error {
 /// });
 /// ```
 pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
-    rt::with_deadline(Instant::after(duration), f).ok_or(Elapsed(()))
+    timeout_at(Instant::after(duration), f)
+}
+
+/// As [`timeout`], with the moment at which the time is over: for several steps that share it.
+///
+/// A moment that has passed ends `f` at its first suspension.
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time was over first.
+///
+/// ```
+/// use sylvan::thread;
+/// use sylvan::time::{self, Duration, Instant};
+///
+/// sylvan::run(|| {
+///     let deadline = Instant::now() + Duration::from_millis(5);
+///     let quick = time::timeout_at(deadline, || "in time");
+///     let slow = time::timeout_at(deadline, || thread::sleep(Duration::from_secs(3600)));
+///     assert_eq!(quick, Ok("in time"));
+///     assert!(slow.is_err());
+/// });
+/// ```
+pub fn timeout_at<T>(deadline: Instant, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
+    rt::with_deadline(deadline, f).ok_or(Elapsed(()))
+}
+
+/// The moment at which the calling code is to be done: the soonest of the time-outs around it. `None` if
+/// there is no such moment.
+///
+/// Those count that the thread has inherited from the one in whose [`scope`](crate::thread::scope) it runs.
+/// Not those outside of a [`mask`](crate::task::mask), and not, in a destructor that runs because of an
+/// unwinding, those outside of that: they do not bound what is done there.
+///
+/// For passing on what time is left, as to a server.
+///
+/// ```
+/// use sylvan::time::{self, Duration, Instant};
+///
+/// sylvan::run(|| {
+///     assert_eq!(time::deadline(), None);
+///     let soon = Instant::now() + Duration::from_secs(5);
+///     let seen = time::timeout_at(soon, || {
+///         // The longer one inside changes nothing.
+///         time::timeout(Duration::from_secs(3600), time::deadline)
+///     });
+///     assert_eq!(seen, Ok(Ok(Some(soon))));
+/// });
+/// ```
+#[must_use]
+pub fn deadline() -> Option<Instant> {
+    let deadline = rt::deadline();
+    (deadline != Instant::NEVER).then_some(deadline)
 }

@@ -14,6 +14,7 @@ mod group;
 mod hub;
 mod idle;
 mod inbox;
+mod inherited;
 mod life;
 mod list;
 mod locals;
@@ -41,13 +42,14 @@ mod worker;
 
 pub use cancel::Cancelled;
 pub(crate) use cancel::{
-    is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask, with_deadline,
-    with_group,
+    deadline, is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask,
+    with_deadline, with_group,
 };
 pub(crate) use cell::Join;
 pub use clock::Instant;
 pub(crate) use endings::Watcher;
 pub(crate) use group::{Failed, Group};
+pub(crate) use inherited::{inherited_value, with_value};
 pub(crate) use locals::Local;
 pub use metrics::Metrics;
 pub use no_stack::NoStack;

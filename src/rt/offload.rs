@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::clock::Instant;
 use super::current;
+use super::inherited;
 use super::park;
 use super::reason::Reason;
 use super::report;
@@ -149,8 +150,8 @@ impl Job {
 /// Runs `job` on an OS thread made for work that blocks, and suspends until it is done.
 ///
 /// Other green threads run meanwhile. From a plain OS thread `job` runs in place. What `job` spawns goes
-/// to the caller's runtime. If the caller is cancelled it leaves at once; `job` runs to its end, and its
-/// result is dropped.
+/// to the caller's runtime, and the caller's [`ContextVar`](crate::task::ContextVar)s hold in it. If
+/// the caller is cancelled it leaves at once; `job` runs to its end, and its result is dropped.
 ///
 /// # Panics
 ///
@@ -184,7 +185,9 @@ pub(crate) fn offload_to<R: Send + 'static>(
         done: WaitQueue::new(),
     });
     let theirs = slot.clone();
+    let inherited = inherited::to_inherit();
     detach_to(pool, move || {
+        let job = || inherited::with_inheritance(inherited, job);
         let result = panic::catch_unwind(AssertUnwindSafe(job));
         theirs.put(result);
     });

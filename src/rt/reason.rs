@@ -61,6 +61,7 @@ reasons! {
     Lookup = "name lookup",
     Offload = "offloaded work",
     Signal = "signal",
+    Future = "future",
     Runtime = "end of a runtime",
 }
 

@@ -23,7 +23,7 @@ use super::task::{Options, Task, TaskRef};
 use super::worker::{
     alternate_stack, default_runtime_if_any, default_stack_size, lay_stack_by, spawn_worker,
 };
-use super::{current, park, report};
+use super::{current, inherited, park, report};
 use crate::sys::sync::MutexGuard;
 
 /// The stack size of the main task of a `run`, as a program's main thread has it.
@@ -249,6 +249,7 @@ impl Runtime {
             spawned_at: panic::Location::caller(),
             deadline: Instant::NEVER,
             group: None,
+            inherited: inherited::to_inherit(),
         };
         let _alternate_stack = alternate_stack();
         // SAFETY: we return only after the task has ended.

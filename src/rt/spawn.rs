@@ -9,6 +9,7 @@ use super::cell::{self, Join};
 use super::clock::Instant;
 use super::current;
 use super::group::Group;
+use super::inherited;
 use super::runtime::Handle;
 use super::shared::Shared;
 use super::task::Options;
@@ -128,6 +129,7 @@ fn options(
         spawned_at,
         deadline: Instant::NEVER,
         group,
+        inherited: inherited::to_inherit(),
     }
 }
 

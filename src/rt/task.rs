@@ -24,6 +24,7 @@ use super::current;
 use super::endings::Endings;
 use super::group::Group;
 use super::inbox;
+use super::inherited::{Inheritance, Inherited};
 use super::life::{Completion, Ending, Life, Stage};
 use super::list::{Links, Which};
 use super::locals::Locals;
@@ -63,6 +64,7 @@ pub(crate) struct Task {
     pub(super) spawns_into: RefCell<Option<Arc<Group>>>,
     links: [Links; 2],
     pub(crate) locals: Locals,
+    pub(super) inherited: Inherited,
     /// How a plain OS thread waits; none in a green thread's record.
     pub(super) parker: Option<Box<Parker>>,
     /// The token of `thread::park`, a word apart from the kernel's own wake-ups.
@@ -121,6 +123,7 @@ pub(crate) struct Options {
     /// The deadline it inherits; [`Instant::NEVER`] if none.
     pub(crate) deadline: Instant,
     pub(crate) group: Option<Arc<Group>>,
+    pub(crate) inherited: Option<Arc<Inheritance>>,
 }
 
 impl Task {
@@ -260,11 +263,14 @@ impl Task {
         });
     }
 
-    /// Destroys its thread-locals, on its own stack.
+    /// Destroys its thread-locals, and lets go of the values it has inherited; on its own stack.
     pub(super) fn destroy_locals(&self) {
         self.locals.destroy(|value| {
             report::catch_panic(self, "dropping a thread-local", move || drop(value));
         });
+        if let Some(values) = self.inherited.take() {
+            report::catch_panic(self, "dropping what it inherited", move || drop(values));
+        }
     }
 
     /// The result is stored: from now on it is the handle's.
@@ -392,6 +398,7 @@ impl Task {
             spawns_into: RefCell::new(None),
             links: Default::default(),
             locals: Locals::new(),
+            inherited: Inherited::new(options.inherited),
             parker: None,
             permit: AtomicBool::new(false),
         }
@@ -428,6 +435,7 @@ impl TaskRef {
             spawned_at: Location::caller(),
             deadline: Instant::NEVER,
             group: None,
+            inherited: None,
         };
         let mut task = Task::new(&OS_THREAD, Life::of_os_thread(), 1, options);
         task.parker = Some(parker);

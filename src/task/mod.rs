@@ -3,11 +3,13 @@
 //! * Results of many: [`gather`], [`gather_all`], [`race`], [`as_completed`], [`wait`].
 //! * Many that end together: [`nursery`]. Many that are kept together: [`Group`], and [`Pool`] with room for
 //!   so many at once.
-//! * Cancellation: [`mask`], [`cancel_requested`]; to cancel is [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel).
+//! * Cancellation: [`mask`], [`checkpoint`], [`cancel_requested`]; to cancel is [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel).
 //! * A look: [`all`], [`State`], [`Reason`].
+//! * Values that are inherited: [`ContextVar`].
 //!
 //! To *fail* is to panic or to be cancelled, and in a nursery also to return an `Err`.
 
+mod context;
 mod ends;
 mod failure;
 mod gather;
@@ -24,6 +26,7 @@ use crate::rt;
 pub use crate::rt::{Cancelled, NoStack, Reason, State};
 use crate::thread::{self, JoinHandle};
 
+pub use context::ContextVar;
 pub use failure::{Cause, Failure, Failures};
 pub use gather::{gather, gather_all, race};
 pub use group::Group;
@@ -89,4 +92,28 @@ pub fn mask<T>(f: impl FnOnce() -> T) -> T {
 #[must_use]
 pub fn cancel_requested() -> bool {
     rt::is_requested()
+}
+
+/// Unwinds if a scope around was cancelled or has run out of time. It never suspends a thread that is not
+/// to end.
+///
+/// For loops that compute for long: a cancellation or [`timeout`](crate::time::timeout) takes effect where a
+/// thread would suspend, and so not in them. This is such a place. It does not let other green threads run;
+/// [`yield_now`](crate::thread::yield_now) does both in a green thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use sylvan::{task, time};
+///
+/// let endless = time::timeout(Duration::from_millis(2), || {
+///     let mut sum = 0_u64;
+///     loop {
+///         sum = sum.wrapping_mul(3).wrapping_add(1);
+///         task::checkpoint();
+///     }
+/// });
+/// assert!(endless.is_err());
+/// ```
+pub fn checkpoint() {
+    rt::checkpoint();
 }
