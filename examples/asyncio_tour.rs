@@ -158,7 +158,7 @@ fn interrupt(clock: Clock, wait: bool) -> io::Result<()> {
         runtime.spawn(move || {
             clock.sleep(1.0);
             clock.say("this program presses ^C by itself");
-            interrupt_oneself()
+            interrupt_oneself();
         });
     }
     runtime.run_forever();

@@ -161,7 +161,7 @@ fn work(clock: Clock) {
         }
     };
     let outcome = time::timeout(clock.units(1.0), || {
-        compute(2.0);
+        compute(1.5);
         "it has not waited, and its value counts"
     });
     clock.say(format!("{outcome:?}"));
