@@ -65,6 +65,9 @@
 //!   while one green thread waits in the midst of a panic `std::thread::panicking()` is true for its neighbours,
 //!   and guards of *std's* locks that they drop poison. A panic hook must not wait: std aborts if another
 //!   green thread of that OS thread panics meanwhile.
+//! * A deadlock is reported after a second: which green threads wait, for what, and who holds it. In a debug build
+//!   so is a green thread that keeps its hub for a second. See [`on_deadlock`](runtime::Builder::on_deadlock) and
+//!   [`watchdog`](runtime::Builder::watchdog).
 //! * A stack overflow ends the process with a message that names the green thread.
 
 #[cfg(not(all(

@@ -1,3 +1,3 @@
 //! Runtimes of one's own: several hubs, or green threads that outlive a call of `run`.
 
-pub use crate::rt::{Builder, Handle, Metrics, Runtime};
+pub use crate::rt::{Builder, Handle, Metrics, OnDeadlock, Runtime};

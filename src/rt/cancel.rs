@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::clock::Instant;
 use super::current;
+use super::deadlock;
 use super::group::Group;
 use super::panics::Parks;
 use super::park;
@@ -95,6 +96,8 @@ pub(crate) struct Scopes {
     in_flight: AtomicU32,
     /// How often it was thrown to.
     thrown: Cell<u32>,
+    /// It is to panic because of a deadlock.
+    told_of_deadlock: AtomicBool,
     /// The level at which it last suspended where std reported a panic.
     resumed_level: Cell<u32>,
 }
@@ -155,6 +158,7 @@ impl Scopes {
             last_id: Cell::new(ROOT),
             in_flight: AtomicU32::new(0),
             thrown: Cell::new(0),
+            told_of_deadlock: AtomicBool::new(false),
             resumed_level: Cell::new(0),
         }
     }
@@ -167,6 +171,23 @@ impl Scopes {
     #[inline]
     pub(super) fn is_eventful(&self) -> bool {
         !self.innermost.get().is_null() || self.root.deadline != Instant::NEVER
+    }
+
+    /// The task is to look at a deadlock when it would suspend next; the caller interrupts it.
+    pub(super) fn tell_of_deadlock(&self) {
+        self.told_of_deadlock.store(true, Ordering::Release);
+    }
+
+    /// Was it told to, and may panic now?
+    fn takes_deadlock(&self) -> bool {
+        self.told_of_deadlock.swap(false, Ordering::Acquire)
+            && self.are_unmasked()
+            && !thread::panicking()
+    }
+
+    /// Is no mask entered? The caller is the task's own OS thread.
+    pub(super) fn are_unmasked(&self) -> bool {
+        self.chain().any(|scope| scope.id == ROOT)
     }
 
     /// The scopes that are not behind a mask, innermost first.
@@ -267,7 +288,12 @@ fn checkpoint_at(task: &Task, standing: Standing) -> Instant {
             }
             throw(task, scope)
         }
-        None => again,
+        None => {
+            if task.scopes.takes_deadlock() {
+                deadlock::panic_if_it_lasts();
+            }
+            again
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::holder::OS_THREAD;
 use super::hub::Hub;
 use super::panics::Others;
 use super::shared::Shared;
@@ -35,6 +36,12 @@ pub(super) fn hub<'frame>() -> Option<&'frame Hub> {
 #[inline(always)]
 pub(super) fn hub_of_task<'frame>() -> Option<&'frame Hub> {
     hub().filter(|hub| hub.is_running_task())
+}
+
+/// The number of the running task; that of all OS threads if none runs.
+#[inline(always)]
+pub(super) fn number() -> u64 {
+    hub().map_or(OS_THREAD, Hub::running_number)
 }
 
 /// Marks the calling OS thread as running `hub` until dropped.

@@ -321,7 +321,7 @@ impl Group {
 
     /// Waits for the members, and for those of the kept groups; each may make more of the others.
     fn wait_for_all_kept(&self) {
-        let reason = Reason::Runtime;
+        let reason = Reason::Scope;
         while self.len() > 0 || self.kept_groups().iter().any(|kept| kept.len() > 0) {
             self.wait(reason, Instant::NEVER);
             for kept in self.kept_groups() {

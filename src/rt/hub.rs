@@ -17,6 +17,8 @@ use std::time::Duration;
 use super::cancel;
 use super::clock::Instant;
 use super::current::Running;
+use super::deadlock;
+use super::holder::OS_THREAD;
 use super::mailbox::Mailbox;
 use super::no_stack::NoStack;
 use super::panics::Panics;
@@ -27,6 +29,7 @@ use super::report;
 use super::shared::{Seed, Shared};
 use super::task::{Run, Task, TaskRef};
 use super::timer::{Expired, Timer, Wheel};
+use super::watchdog;
 use crate::sys::context::Context;
 use crate::sys::fork;
 use crate::sys::poll::{self, Direction};
@@ -63,6 +66,10 @@ pub(crate) struct Hub {
     /// The task whose end ends the drive, and whether it has.
     goal: Cell<*const Task>,
     goal_reached: Cell<bool>,
+    /// How many tasks are parked for something outside of the runtime.
+    outside: Cell<usize>,
+    /// The last inquiry after a deadlock that it has answered.
+    answered: Cell<u64>,
     closed: Cell<bool>,
     generation: u32,
 }
@@ -107,12 +114,18 @@ impl Hub {
             panics: Panics::default(),
             goal: Cell::new(ptr::null()),
             goal_reached: Cell::new(false),
+            outside: Cell::new(0),
+            answered: Cell::new(0),
             closed: Cell::new(false),
             generation: fork::generation(),
         }
     }
 
-    pub(super) fn mailbox(&self) -> *const Mailbox {
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(super) fn mailbox(&self) -> &'static Mailbox {
         self.mailbox
     }
 
@@ -129,8 +142,21 @@ impl Hub {
         !self.running.get().is_null()
     }
 
+    /// The number of the running task; that of all OS threads if none runs.
+    #[inline(always)]
+    pub(super) fn running_number(&self) -> u64 {
+        // SAFETY: the running task's record is alive.
+        let task = unsafe { self.running.get().as_ref() };
+        task.map_or(OS_THREAD, |task| task.identity.id)
+    }
+
     pub(super) fn panics(&self) -> &Panics {
         &self.panics
+    }
+
+    /// Takes note of an inquiry; returns whether it is to be answered.
+    pub(super) fn is_new_inquiry(&self, number: u64) -> bool {
+        self.answered.replace(number) != number
     }
 
     /// The task that runs now.
@@ -161,11 +187,14 @@ impl Hub {
         }
         task.note_wait(reason, self.now.get());
         task.seat.run.set(Run::Parked);
+        let outside = usize::from(reason.is_from_outside());
+        self.outside.set(self.outside.get() + outside);
         let was_clean = if until == Instant::NEVER {
             self.suspend(task)
         } else {
             self.suspend_until(task, until)
         };
+        self.outside.set(self.outside.get() - outside);
         if was_clean && thread::panicking() {
             cancel::resume_clean(task);
         }
@@ -272,6 +301,7 @@ impl Hub {
 impl Hub {
     /// Runs tasks until `done` says so (asked once a turn), or `goal` has ended, or `until`.
     pub(super) fn drive(&self, goal: *const Task, until: Instant, done: &dyn Fn() -> bool) {
+        let _watched = watchdog::watch(self);
         self.goal.set(goal);
         self.as_current(|| {
             while !done() && self.now.get() < until {
@@ -361,8 +391,10 @@ impl Hub {
         task.note_run();
         self.budget.set(BUDGET);
         self.running.set(pointer.as_ptr());
+        self.mailbox.pulse.begin(pointer.as_ptr());
         let ended = context.resume();
         self.running.set(ptr::null());
+        self.mailbox.pulse.end();
         self.refuse_fork();
         if ended {
             self.finish(pointer);
@@ -449,7 +481,8 @@ impl Hub {
         // A stack that lies in reserve is in nobody's use.
         let in_reserve = usize::from(self.reserve.is_there());
         let published = self.runtime.published(self.index);
-        published.set(stacks - in_reserve, self.timers.len());
+        let outside = self.outside.get();
+        published.set(stacks - in_reserve, self.timers.len(), outside);
     }
 
     /// Takes back all that a task which has returned still has.
@@ -522,12 +555,27 @@ impl Hub {
         if !self.mailbox.inbox.fall_asleep() {
             return;
         }
-        if self.runtime.prepare_sleep(self.index) && !done() {
-            self.wait_for_events(until);
+        let sleepers = self.runtime.prepare_sleep(self.index);
+        if sleepers > 0 && !done() {
+            let deadline = deadlock::look(self, sleepers);
+            // A deadlock may have been told to the main task.
+            if self.queue.is_empty() {
+                self.rest(until.min(deadline));
+            }
         }
         // Awake again, whoever did it: this turns "asleep" into "empty" and delivers what has come.
         self.take_inbox();
         self.runtime.after_sleep(self.index, &self.queue);
+    }
+
+    /// Sleeps, and lets the watchdog sleep.
+    fn rest(&self, until: Instant) {
+        self.mailbox.pulse.set_asleep(true);
+        self.wait_for_events(until);
+        self.mailbox.pulse.set_asleep(false);
+        if self.runtime.reports.watchdog.is_some() {
+            watchdog::hub_wakes();
+        }
     }
 
     fn wait_for_events(&self, until: Instant) {

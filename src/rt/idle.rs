@@ -79,9 +79,15 @@ impl Idle {
     }
 
     /// A hub enters itself as sleeping. It must look at every queue once more before it sleeps.
-    pub(crate) fn sleep(&self, hub: usize) {
-        self.update(|state| state.sleepers.push(hub));
+    ///
+    /// Returns how many sleep now. What each of them did before it entered is seen by this one.
+    pub(crate) fn sleep(&self, hub: usize) -> usize {
+        let sleepers = self.update(|state| {
+            state.sleepers.push(hub);
+            state.sleepers.len()
+        });
         fence(Ordering::SeqCst);
+        sleepers
     }
 
     /// A hub is awake again. Returns whether somebody woke it to search, which it then counts as.

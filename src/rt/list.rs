@@ -113,6 +113,20 @@ impl TaskList {
         tasks
     }
 
+    /// A reference to the member at this address, if it is one.
+    pub(super) fn find(&self, address: *const Task) -> Option<TaskRef> {
+        let members = self.lock();
+        let mut next = members.first;
+        // SAFETY: listed tasks are valid, and hold at least the reference of the run machinery.
+        while let Some(task) = unsafe { next.as_ref() } {
+            if ptr::eq(task, address) {
+                return Some(task.reference());
+            }
+            next = self.links(task).next.get().unwrap_or(ptr::null());
+        }
+        None
+    }
+
     fn links<'task>(&self, task: &'task Task) -> &'task Links {
         task.links(self.which)
     }

@@ -1,4 +1,4 @@
-//! A hub's address for other OS threads: its inbox, and the means to end its sleep.
+//! A hub's address for other OS threads: its inbox, its pulse, and the means to end its sleep.
 //!
 //! Mailboxes are never freed, only used again: a waker may hold the record of a task that has ended,
 //! whose hub is gone, and must be able to look at its address all the same. What arrives too late is
@@ -7,12 +7,14 @@
 use std::sync::Arc;
 
 use super::inbox::Inbox;
+use super::pulse::Pulse;
 use super::task::Task;
 use crate::sys::sync::Mutex;
 
 /// See the module's text.
 pub(super) struct Mailbox {
     pub(super) inbox: Inbox<Task>,
+    pub(super) pulse: Pulse,
     waker: Mutex<Option<Arc<mio::Waker>>>,
 }
 
@@ -25,6 +27,7 @@ impl Mailbox {
         let mailbox = free.unwrap_or_else(|| {
             Box::leak(Box::new(Mailbox {
                 inbox: Inbox::new(),
+                pulse: Pulse::new(),
                 waker: Mutex::new(None),
             }))
         });

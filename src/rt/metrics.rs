@@ -45,14 +45,22 @@ pub struct Metrics {
 pub(super) struct Published {
     stacks: AtomicUsize,
     timers: AtomicUsize,
+    /// Tasks that wait for something outside of the runtime.
+    outside: AtomicUsize,
 }
 
 impl Published {
     /// Only the hub itself writes.
     #[inline]
-    pub(super) fn set(&self, stacks: usize, timers: usize) {
+    pub(super) fn set(&self, stacks: usize, timers: usize, outside: usize) {
         self.stacks.store(stacks, Relaxed);
         self.timers.store(timers, Relaxed);
+        self.outside.store(outside, Relaxed);
+    }
+
+    /// Could something but another green thread wake a task of this hub?
+    pub(super) fn awaits_something(&self) -> bool {
+        self.timers.load(Relaxed) + self.outside.load(Relaxed) > 0
     }
 
     /// Adds this hub's share to `sum`.

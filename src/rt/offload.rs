@@ -41,7 +41,7 @@ struct State {
 }
 
 struct Job {
-    runtime: Option<Arc<Shared>>,
+    errand: Option<Errand>,
     run: Box<dyn FnOnce() + Send>,
 }
 
@@ -136,10 +136,28 @@ impl Pool {
     }
 }
 
+/// A job that is under way on behalf of a runtime, from when it is queued until it has run: it may wake
+/// a green thread there.
+struct Errand(Arc<Shared>);
+
+impl Errand {
+    fn new(runtime: Arc<Shared>) -> Errand {
+        runtime.job_begins();
+        Errand(runtime)
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.job_has_ended();
+    }
+}
+
 impl Job {
     /// A panic, of a job that nobody waits for, ends the job and not the pool's thread.
     fn run(self) {
-        let run = AssertUnwindSafe(|| current::with_ambient(self.runtime, self.run));
+        let runtime = self.errand.as_ref().map(|errand| errand.0.clone());
+        let run = AssertUnwindSafe(|| current::with_ambient(runtime, self.run));
         if let Err(payload) = panic::catch_unwind(run) {
             let message = report::Message(payload.as_ref());
             report::error(format_args!("an offloaded job panicked: {message}"));
@@ -203,7 +221,7 @@ pub(crate) fn offload_to<R: Send + 'static>(
 /// Runs `job` on a pool; nobody waits for it.
 pub(crate) fn detach_to(pool: &'static Pool, job: impl FnOnce() + Send + 'static) {
     pool.submit(Job {
-        runtime: current::runtime_if_any(),
+        errand: current::runtime_if_any().map(Errand::new),
         run: Box::new(job),
     });
 }

@@ -70,6 +70,48 @@ impl Reason {
     pub(crate) fn from_number(number: u8) -> Option<Reason> {
         Reason::ALL.get(usize::from(number)).copied()
     }
+
+    /// Does the wake-up come from outside of the runtime: from the kernel, the clock, an OS thread that was
+    /// asked? If not, it comes from another green thread, and without one that can run it never comes.
+    #[inline]
+    pub(super) fn is_from_outside(self) -> bool {
+        match self {
+            Reason::Yield
+            | Reason::Park
+            | Reason::Join
+            | Reason::Scope
+            | Reason::Nursery
+            | Reason::Group
+            | Reason::Mutex
+            | Reason::RwLockRead
+            | Reason::RwLockWrite
+            | Reason::Condvar
+            | Reason::Barrier
+            | Reason::Once
+            | Reason::Semaphore
+            | Reason::Receive
+            | Reason::Send => false,
+            // One that sleeps without an end does so on purpose.
+            Reason::Sleep
+            | Reason::Accept
+            | Reason::Connect
+            | Reason::TcpRead
+            | Reason::TcpWrite
+            | Reason::UdpReceive
+            | Reason::UdpSend
+            | Reason::UnixRead
+            | Reason::UnixWrite
+            | Reason::Readable
+            | Reason::Writable
+            | Reason::Lookup
+            | Reason::Offload
+            | Reason::Signal
+            // Wakers are made for others to call.
+            | Reason::Future
+            // `stop` may be called from anywhere.
+            | Reason::Runtime => true,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -13,6 +13,7 @@ use super::cancel::{self, Cancelled};
 use super::cell;
 use super::clock::Instant;
 use super::ctrl_c;
+use super::deadlock::{OnDeadlock, Reports};
 use super::group::Group;
 use super::hub::Hub;
 use super::metrics::Metrics;
@@ -46,6 +47,7 @@ pub struct Builder {
     workers: usize,
     stack_size: Option<usize>,
     cancel_on_ctrl_c: bool,
+    reports: Reports,
 }
 
 impl Builder {
@@ -55,6 +57,7 @@ impl Builder {
             workers: 1,
             stack_size: None,
             cancel_on_ctrl_c: false,
+            reports: Reports::default(),
         }
     }
 
@@ -85,8 +88,7 @@ impl Builder {
     /// A second ^C that comes before that is done, or before the runtime is run again, ends the process at
     /// once. It prints a list of the green threads that are alive, with what each waits for, to standard
     /// error; then the signal has its usual effect, and a shell says 130. That works even if green
-    /// threads hang in loops that never wait: an OS thread listens, which sleeps until a ^C comes. (Each
-    /// green thread's last wait is what is known of it: one that computes is listed with that.)
+    /// threads hang in loops that never wait: an OS thread listens, which sleeps until a ^C comes.
     ///
     /// # The exit status of the program
     ///
@@ -124,6 +126,68 @@ impl Builder {
         self
     }
 
+    /// What happens when the green threads wait for each other and nothing else.
+    ///
+    /// A deadlock is suspected while a `run` goes on if nothing has run for a second and nothing can
+    /// wake a green thread: no timer, descriptor, lookup or offloaded job is waited for. It is then
+    /// reported, once until something runs again: who waits for what, since when, spawned where, and who
+    /// holds the lock. The default is [`OnDeadlock::Report`] and no more, because a plain OS thread or another
+    /// runtime may hold the other end of a channel or a lock, which nobody can know.
+    ///
+    /// The process-wide default runtime is not watched, for the same reason.
+    ///
+    /// ```
+    /// use sylvan::runtime::{OnDeadlock, Runtime};
+    /// use sylvan::sync::mpsc;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::builder().on_deadlock(OnDeadlock::Panic).build()?;
+    /// let result = runtime.try_run(|| {
+    ///     let (_sender, receiver) = mpsc::channel::<u8>();
+    ///     receiver.recv() // nobody will send
+    /// });
+    /// assert!(result.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_deadlock(mut self, reaction: OnDeadlock) -> Builder {
+        self.reports.on_deadlock = reaction;
+        self
+    }
+
+    /// Reports a green thread that keeps its hub for longer than `limit` without suspending: it computes, or it
+    /// calls something that blocks the OS thread, so no other green thread of that hub can run.
+    ///
+    /// The report names it and says what the OS thread does. If that waits for a lock of std, which a suspended
+    /// green thread of the same hub may hold, these are named as well. The report is repeated
+    /// whenever the time has grown tenfold.
+    ///
+    /// Where debug assertions are on this is the default, with a limit of one second, for
+    /// [`run`](crate::run) and the process-wide default runtime as well.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sylvan::runtime::Runtime;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let limit = Duration::from_millis(200);
+    /// let runtime = Runtime::builder().watchdog(limit).build()?;
+    /// assert_eq!(runtime.run(|| 6 * 7), 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watchdog(mut self, limit: Duration) -> Builder {
+        self.reports.watchdog = Some(limit);
+        self
+    }
+
+    /// Reports no green thread that keeps its hub; see [`watchdog`](Self::watchdog). Without debug assertions this
+    /// is the default.
+    pub fn no_watchdog(mut self) -> Builder {
+        self.reports.watchdog = None;
+        self
+    }
+
     /// Makes the runtime and starts the OS threads of its other hubs.
     ///
     /// # Errors
@@ -138,7 +202,7 @@ impl Builder {
             ));
         }
         let stack_size = self.stack_size.unwrap_or_else(default_stack_size);
-        let (shared, mut seeds) = Shared::new(self.workers, stack_size)?;
+        let (shared, mut seeds) = Shared::new(self.workers, stack_size, self.reports)?;
         let mut runtime = Runtime {
             hub: OwnHub::new(Hub::new(seeds.remove(0), shared.clone())),
             shared: shared.clone(),

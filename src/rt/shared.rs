@@ -10,6 +10,7 @@ use crossbeam_deque::{Injector, Steal, Stealer};
 
 use super::cancel::Cancelled;
 use super::clock::Instant;
+use super::deadlock::{Deadlock, Reports};
 use super::hub::{self, Hub};
 use super::idle::Idle;
 use super::list::{TaskList, Which};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(super) main: Mutex<Option<TaskRef>>,
     pub(super) stop_requested: AtomicBool,
     pub(super) stopped: WaitQueue,
+    pub(super) reports: Reports,
+    pub(super) deadlock: Deadlock,
 }
 
 /// A hub as the other hubs of its runtime see it.
@@ -67,7 +70,11 @@ pub(super) struct Seed {
 unsafe impl Send for Seed {}
 
 impl Shared {
-    pub(super) fn new(hubs: usize, stack_size: usize) -> io::Result<(Arc<Shared>, Vec<Seed>)> {
+    pub(super) fn new(
+        hubs: usize,
+        stack_size: usize,
+        reports: Reports,
+    ) -> io::Result<(Arc<Shared>, Vec<Seed>)> {
         fork::watch();
         fault::install(report::overflow);
         let seeds = (0..hubs)
@@ -90,6 +97,8 @@ impl Shared {
             main: Mutex::new(None),
             stop_requested: AtomicBool::new(false),
             stopped: WaitQueue::new(),
+            reports,
+            deadlock: Deadlock::new(),
         };
         Ok((Arc::new(shared), seeds))
     }
@@ -137,6 +146,39 @@ impl Shared {
             metrics.sources += hub.sources.load(Ordering::Relaxed);
         }
         metrics
+    }
+
+    /// Could something but a green thread of this runtime wake one of its tasks? No hub runs.
+    pub(super) fn awaits_something(&self) -> bool {
+        self.hubs.iter().any(|hub| hub.published.awaits_something())
+    }
+
+    /// How many times the hubs have resumed a task.
+    pub(super) fn runs(&self) -> u64 {
+        let runs = self.hubs.iter().map(|hub| hub.mailbox.pulse.runs());
+        runs.fold(0, u64::wrapping_add)
+    }
+
+    /// The tasks that have started on the hub with this mailbox.
+    pub(super) fn tasks_at(&self, mailbox: &'static Mailbox) -> Vec<TaskRef> {
+        let mut tasks = self.registry.snapshot();
+        tasks.retain(|task| task.lives_at(mailbox));
+        tasks
+    }
+
+    /// The living task at this address.
+    pub(super) fn find(&self, address: *const Task) -> Option<TaskRef> {
+        self.registry.find(address)
+    }
+
+    /// Has the end of the runtime begun?
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Ends the sleep of the first hub.
+    pub(super) fn rouse_first(&self) {
+        self.hubs[0].mailbox.rouse();
     }
 
     /// Where a hub publishes its numbers.
@@ -283,16 +325,24 @@ impl Shared {
         })
     }
 
-    /// A hub enters itself as sleeping. `false`: there is work, it must not sleep.
-    pub(super) fn prepare_sleep(&self, index: usize) -> bool {
-        self.idle.sleep(index);
-        !self.has_unstarted()
+    /// A hub enters itself as sleeping. Returns how many sleep now; 0: there is work, it must not.
+    pub(super) fn prepare_sleep(&self, index: usize) -> usize {
+        let sleepers = self.idle.sleep(index);
+        if self.has_unstarted() { 0 } else { sleepers }
     }
 
     /// A hub is awake again.
     pub(super) fn after_sleep(&self, index: usize, queue: &RunQueue) {
         if self.idle.wake(index) {
             self.search(queue);
+        }
+    }
+
+    /// Ends the sleep of all hubs but one.
+    pub(super) fn rouse_others(&self, but: usize) {
+        let others = self.hubs.iter().enumerate();
+        for (_, hub) in others.filter(|&(index, _)| index != but) {
+            hub.mailbox.rouse();
         }
     }
 

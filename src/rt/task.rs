@@ -23,6 +23,7 @@ use super::clock::Instant;
 use super::current;
 use super::endings::Endings;
 use super::group::Group;
+use super::holder::{self, Holder};
 use super::inbox;
 use super::inherited::{Inheritance, Inherited};
 use super::life::{Completion, Ending, Life, Stage};
@@ -86,6 +87,8 @@ pub(super) struct Seat {
     pub(super) notified: Cell<bool>,
     pub(super) exit: Cell<Option<Exit>>,
     pub(super) context: UnsafeCell<Option<Context>>,
+    /// Who holds the lock it waits for.
+    pub(super) awaits: Cell<*const Holder>,
 }
 
 /// Where a task stands on its hub.
@@ -207,6 +210,11 @@ impl Task {
         self.home
             .store(ptr::from_ref(mailbox).cast_mut(), Ordering::Release);
         self.life.start()
+    }
+
+    /// Does it live on the hub with this mailbox?
+    pub(super) fn lives_at(&self, mailbox: &'static Mailbox) -> bool {
+        ptr::eq(self.home.load(Ordering::Acquire), mailbox)
     }
 
     /// Runs the closure to its end and stores the result; on the task's own stack.
@@ -379,6 +387,7 @@ impl Task {
                 notified: Cell::new(false),
                 exit: Cell::new(None),
                 context: UnsafeCell::new(None),
+                awaits: Cell::new(holder::NONE),
             },
             scopes: Scopes::new(options.deadline),
             home: AtomicPtr::new(ptr::null_mut()),

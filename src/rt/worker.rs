@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::{io, ptr, thread};
 
 use super::clock::Instant;
+use super::deadlock::{OnDeadlock, Reports};
 use super::hub::Hub;
 use super::report;
 use super::shared::{Seed, Shared};
@@ -76,7 +77,12 @@ pub(super) fn default_runtime() -> io::Result<Arc<Shared>> {
 
 fn start_default() -> io::Result<Arc<Shared>> {
     let hubs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let (shared, seeds) = Shared::new(hubs, default_stack_size())?;
+    // Plain OS threads use it, and may hold the other end of anything.
+    let reports = Reports {
+        on_deadlock: OnDeadlock::Ignore,
+        ..Reports::default()
+    };
+    let (shared, seeds) = Shared::new(hubs, default_stack_size(), reports)?;
     for seed in seeds {
         // If one fails those that have started end again.
         spawn_worker(seed, shared.clone()).inspect_err(|_| shared.end_hubs())?;

@@ -27,7 +27,7 @@
 
 use super::atomic::AtomicU32;
 use super::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::rt::{Instant, Reason, WaitQueue, Waited};
+use crate::rt::{Holder, Instant, Reason, WaitQueue, Waited};
 
 const LOCKED: u32 = 1;
 const WAITERS: u32 = 2;
@@ -43,6 +43,7 @@ const YOURS: usize = 1;
 pub(super) struct Lock {
     word: AtomicU32,
     line: WaitQueue,
+    holder: Holder,
 }
 
 impl Lock {
@@ -50,6 +51,7 @@ impl Lock {
         Lock {
             word: AtomicU32::new(0),
             line: WaitQueue::new(),
+            holder: Holder::new(),
         }
     }
 
@@ -63,12 +65,17 @@ impl Lock {
         {
             self.lock_slow();
         }
+        self.holder.set();
     }
 
     /// Takes the lock if it is free.
     #[inline]
     pub(super) fn try_lock(&self) -> bool {
-        self.take(0)
+        let taken = self.take(0);
+        if taken {
+            self.holder.set();
+        }
+        taken
     }
 
     /// Gives the lock up. The caller holds it.
@@ -85,9 +92,12 @@ impl Lock {
 
     #[cold]
     fn lock_slow(&self) {
-        if self.take(0) {
-            return;
+        if !self.take(0) {
+            self.holder.while_waiting(|| self.wait());
         }
+    }
+
+    fn wait(&self) {
         let mut waited = self.line.wait_or_pass(
             Reason::Mutex,
             Instant::NEVER,

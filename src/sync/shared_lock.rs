@@ -17,7 +17,7 @@
 
 use super::atomic::AtomicUsize;
 use super::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::rt::{Instant, Reason, WaitQueue};
+use crate::rt::{Holder, Instant, Reason, WaitQueue};
 
 const WRITER: usize = 1;
 const WAITING: usize = 2;
@@ -28,6 +28,8 @@ pub(super) struct SharedLock {
     word: AtomicUsize,
     readers: WaitQueue,
     writers: WaitQueue,
+    /// The writer that holds it.
+    holder: Holder,
 }
 
 /// Whose turn it is when both wait.
@@ -61,6 +63,7 @@ impl SharedLock {
             word: AtomicUsize::new(0),
             readers: WaitQueue::new(),
             writers: WaitQueue::new(),
+            holder: Holder::new(),
         }
     }
 
@@ -75,6 +78,7 @@ impl SharedLock {
     pub(super) fn write(&self) {
         if !self.try_write() {
             self.write_slow();
+            self.holder.set();
         }
     }
 
@@ -85,9 +89,11 @@ impl SharedLock {
 
     #[inline]
     pub(super) fn try_write(&self) -> bool {
-        self.word
-            .compare_exchange(0, WRITER, Acquire, Relaxed)
-            .is_ok()
+        let taken = self.word.compare_exchange(0, WRITER, Acquire, Relaxed);
+        if taken.is_ok() {
+            self.holder.set();
+        }
+        taken.is_ok()
     }
 
     #[inline]
@@ -101,6 +107,7 @@ impl SharedLock {
 
     #[inline]
     pub(super) fn unlock_write(&self) {
+        self.holder.clear();
         let unlocked = self.word.compare_exchange(WRITER, 0, Release, Relaxed);
         if unlocked.is_err() {
             self.word.fetch_sub(WRITER, Release);
@@ -110,6 +117,7 @@ impl SharedLock {
 
     /// The writer goes on as a reader.
     pub(super) fn downgrade(&self) {
+        self.holder.clear();
         let before = self.word.fetch_add(READER - WRITER, Release);
         if before & WAITING != 0 {
             self.admit(Turn::Readers);
@@ -118,23 +126,27 @@ impl SharedLock {
 
     #[cold]
     fn read_slow(&self) {
-        self.readers.wait_or_pass(
-            Reason::RwLockRead,
-            Instant::NEVER,
-            || self.enter_or_mark(READ),
-            |_| self.unlock_read(),
-        );
+        self.holder.while_waiting(|| {
+            self.readers.wait_or_pass(
+                Reason::RwLockRead,
+                Instant::NEVER,
+                || self.enter_or_mark(READ),
+                |_| self.unlock_read(),
+            );
+        });
     }
 
     #[cold]
     fn write_slow(&self) {
         let leaving = Leaving(self);
-        self.writers.wait_or_pass(
-            Reason::RwLockWrite,
-            Instant::NEVER,
-            || self.enter_or_mark(WRITE),
-            |_| self.unlock_write(),
-        );
+        self.holder.while_waiting(|| {
+            self.writers.wait_or_pass(
+                Reason::RwLockWrite,
+                Instant::NEVER,
+                || self.enter_or_mark(WRITE),
+                |_| self.unlock_write(),
+            );
+        });
         std::mem::forget(leaving);
     }
 

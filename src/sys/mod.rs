@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a task is.
 
+pub(crate) mod activity;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod fault;

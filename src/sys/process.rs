@@ -10,6 +10,12 @@ pub(crate) fn is_main_thread() -> bool {
     unsafe { libc::gettid() == libc::getpid() }
 }
 
+/// The kernel's number of the calling OS thread.
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: it only returns a number.
+    unsafe { libc::gettid() }
+}
+
 /// Calls `callback` when the calling OS thread ends, before the destructors of all thread-locals that it
 /// has by now. Does nothing where the C library has no such call (musl).
 pub(crate) fn at_thread_exit(callback: extern "C" fn(*mut c_void)) {

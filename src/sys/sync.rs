@@ -1,6 +1,6 @@
 //! The atomics, cells and locks of the kernel.
 //!
-//! The pure protocol modules (`life`, `inbox`, `idle`, `wait_queue`) name no other source of them, so
+//! The pure protocol modules (`life`, `inbox`, `idle`, `pulse`, `wait_queue`) name no other source of them, so
 //! that `tests/loom` can include their files with loom's types standing here instead.
 //!
 //! The locks are std's. Poison is ignored: no user code runs under a kernel lock, so nothing panics
@@ -10,7 +10,9 @@
 pub(crate) use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 use std::time::Duration;
 
 /// As std's, but `lock` gives the guard itself.

@@ -1,5 +1,5 @@
 //! Explores the interleavings of the kernel's pure protocols: the life word, what is done at a task's end, the
-//! inbox, the idle hubs, and the wake-up against the end of the waiter.
+//! inbox, the idle hubs, the pulse, and the wake-up against the end of the waiter.
 //!
 //! The files of `src/rt` are included as they are. What they name of the rest of the kernel stands here
 //! under the same names: [`sys`] has loom's atomics and locks, and [`clock`], [`park`] and [`task`] are
@@ -18,6 +18,9 @@ mod inbox;
 #[allow(dead_code)]
 #[path = "../../src/rt/life.rs"]
 mod life;
+#[allow(dead_code)]
+#[path = "../../src/rt/pulse.rs"]
+mod pulse;
 #[allow(dead_code)]
 #[path = "../../src/rt/wait_queue.rs"]
 mod wait_queue;

@@ -21,7 +21,9 @@ fn has_failed() -> bool {
 }
 
 pub(crate) mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence,
+    };
     use loom::sync::mpsc;
     use std::cell::UnsafeCell;
     use std::ops::{Deref, DerefMut};

@@ -9,6 +9,7 @@ mod endings;
 mod idle;
 mod inbox;
 mod life;
+mod pulse;
 mod sleep;
 mod wait_queue;
 
