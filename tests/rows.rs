@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use support::{HOUR, must_end};
 use sylvan::net::ToSocketAddrs;
-use sylvan::runtime::Runtime;
+use sylvan::runtime::{OnDeadlock, Runtime};
 use sylvan::signal::{self, Signal, Signals};
 use sylvan::sync::{self, mpsc};
 use sylvan::task::{self, Cancelled, Group, Pool, Reason, State, WaitFor};
@@ -80,7 +80,6 @@ const PARTLY: &[(&str, &str)] = &[
         "subprocess, os, signal, fileobject",
         "process, fs, standard streams and pipes",
     ),
-    ("LoopExit, print_run_info", "the deadlock report"),
     (
         "Lock, Event, Condition, Semaphore, Barrier, Queue",
         "sync::{Event, queue}",
@@ -107,7 +106,7 @@ const CASES: &[(&str, fn())] = &[
     ("local.local", locals),
     ("threadpool, resolver", thread_pool_and_resolver),
     ("subprocess, os, signal, fileobject", signals),
-    ("LoopExit, print_run_info", run_info),
+    ("LoopExit, print_run_info", loop_exit_and_run_info),
     ("run, run_until_complete", runs),
     ("run_forever, stop, close", loops),
     ("create_task, ensure_future", tasks),
@@ -497,7 +496,20 @@ fn signals() {
     });
 }
 
-fn run_info() {
+fn loop_exit_and_run_info() {
+    // Nothing can wake it: main is told, as by `LoopExit`.
+    let panics = Runtime::builder().on_deadlock(OnDeadlock::Panic);
+    let log = Log::default();
+    let stuck = panics.build().unwrap().try_run(|| {
+        let _says = Says(log.clone(), "unwound");
+        let (_sender, receiver) = mpsc::channel::<()>();
+        receiver.recv()
+    });
+    let payload = stuck.unwrap_err();
+    let message = payload.downcast_ref::<String>().unwrap();
+    assert!(message.contains("deadlock"), "{message}");
+    assert_eq!(taken(&log), ["unwound"]);
+
     sylvan::run(|| {
         let fetch = thread::Builder::new().name("fetch".to_owned());
         let fetch = fetch.spawn(|| thread::sleep(HOUR)).unwrap();
