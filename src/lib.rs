@@ -33,8 +33,10 @@
 //! * [`thread`] is `std::thread`: [`spawn`], `scope`, `sleep`, `park`, [`thread_local!`]; and
 //!   [`cancel`](thread::JoinHandle::cancel), which std has not.
 //! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
-//! * [`task`] has what else green threads can do: be masked from cancellation, be asked why they wait, hand
-//!   values on to what they spawn.
+//! * [`task`] has what `std::thread` lacks: many green threads at once ([`gather`](task::gather),
+//!   [`wait`](task::wait), [`race`](task::race)), those that end together ([`nursery`](task::nursery)), those with
+//!   room for so many at once ([`Pool`](task::Pool)); a look at all that are alive; values that are handed on to
+//!   what is spawned.
 //! * [`future`] has [`block_on`](future::block_on), for crates that are async.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
@@ -43,6 +45,8 @@
     feature = "http",
     doc = "* [`http`] is an HTTP client, ureq, over all of this."
 )]
+//!
+//! Who knows asyncio or gevent finds what they have, row by row, in the [`guide`].
 //!
 //! Everything works from a green thread and from a plain OS thread, which it blocks as std would.
 //!
@@ -91,6 +95,8 @@ pub mod signal;
 // 5: services
 #[cfg(feature = "http")]
 pub mod http;
+// For people
+pub mod guide;
 
 pub use rt::{offload, run};
 pub use thread::{spawn, spawn_local};

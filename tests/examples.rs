@@ -515,3 +515,235 @@ fn fetch_many_waits_for_all_at_once() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("refused"), "{refused:?}");
 }
+
+/// Runs an example that has a clock, with units of this length. Returns when each line was printed, if it
+/// says so, and the line.
+fn clocked(name: &str, unit_ms: &str) -> Vec<(Option<f64>, String)> {
+    let output = run(example(name).args(["--unit-ms", unit_ms]));
+    assert!(output.status.success(), "{output:?}");
+    assert!(!text(&output.stderr).contains("panicked"), "{output:?}");
+    let lines = text(&output.stdout).lines().map(|line| {
+        let first = line.trim_start().split_once("  ");
+        match first.and_then(|(time, rest)| Some((time.parse().ok()?, rest))) {
+            Some((time, rest)) => (Some(time), rest.to_owned()),
+            None => (None, line.to_owned()),
+        }
+    });
+    lines.collect()
+}
+
+fn words(lines: &[(Option<f64>, String)]) -> Vec<&str> {
+    lines.iter().map(|(_, words)| words.as_str()).collect()
+}
+
+#[test]
+fn task_states_shows_each_state_and_end() {
+    let output = run(&mut example("task_states"));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stderr), "");
+    let expected = "\
+one that returns
+  spawned: pending
+  itself: running
+  parked: waiting: park
+  woken, and asleep: waiting: sleep
+  callback 1: it returned 7
+  callback 2: it returned 7
+  at the end: returned
+  joined: it returned 7
+one that panics
+  callback 1: it panicked: out of luck
+  callback 2: it panicked: out of luck
+  at the end: panicked
+  joined: it panicked: out of luck
+one that is cancelled while it waits
+  asked to end: waiting: sleep
+  its destructors run
+  callback 1: it was cancelled
+  callback 2: it was cancelled
+  at the end: cancelled
+  joined: it was cancelled
+one that is cancelled before it starts
+  callback 1: it was cancelled
+  callback 2: it was cancelled
+  at the end: cancelled
+  joined: it was cancelled
+";
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn gather_and_wait_tells_them_apart() {
+    let lines = clocked("gather_and_wait", "250");
+    let expected = [
+        "gather: the first failure at once; the others go on",
+        "    one ends",
+        "    two ends",
+        "one has panicked: out of luck",
+        "    three ends",
+        "gather_all: how each ended, in the order of the handles",
+        "    one ends",
+        "    two ends",
+        "    three ends",
+        "one has returned; one has panicked: out of luck; three has returned",
+        "wait: it never fails, and cancels nothing",
+        "    one ends",
+        "for the first: done one; pending two and three",
+        "for half a unit: done none; pending two and three",
+        "    two ends",
+        "for a failure: done two; pending three",
+        "one has panicked: out of luck",
+        "    three ends",
+        "for all: done three; pending none",
+        "as_completed: the handles in the order of their ends",
+        "    one ends",
+        "one has returned",
+        "    two ends",
+        "one has panicked: out of luck",
+        "    three ends",
+        "three has returned",
+        "race: the first wins; the others are cancelled, and waited for",
+        "    one ends",
+        "    two ends",
+        "    three ends",
+        "one has returned",
+    ];
+    assert_eq!(words(&lines), expected);
+}
+
+#[test]
+fn timeouts_end_what_they_are_around() {
+    let lines = clocked("timeouts", "250");
+    let expected = [
+        "a time-out ends what waits, and its destructors run",
+        "    the sleeper ends",
+        "Err(Elapsed)",
+        "Ok(\"in time\")",
+        "each time-out ends its own part",
+        "inner: Err(Elapsed)",
+        "outer: Err(Elapsed)",
+        "a longer one inside does not outlive a shorter one outside",
+        "outer: Err(Elapsed)",
+        "around a scope: its threads have the same deadline, and end first",
+        "    first ends",
+        "    second ends",
+        "Err(Elapsed)",
+        "around a nursery",
+        "    its thread ends",
+        "deadline has elapsed",
+        "around a gather: it cancels, and does not wait",
+        "Err(Elapsed)",
+        "    first ends",
+        "    second ends",
+        "what is spawned goes on",
+        "the one that was spawned has returned",
+        "mask: what must not be cut short is not",
+        "to the end",
+        "Err(Elapsed)",
+        "several steps with one deadline",
+        "step 1: Ok(())",
+        "step 2: Ok(())",
+        "step 3: Err(Elapsed)",
+        "work that never waits is not interrupted",
+        "Ok(\"it has not waited, and its value counts\")",
+        "Err(Elapsed)",
+    ];
+    assert_eq!(words(&lines), expected);
+    // The hundred units of sleep, each time, are in none of them.
+    assert!(
+        lines
+            .iter()
+            .all(|(time, _)| time.is_none_or(|it| it < 50.0))
+    );
+}
+
+#[test]
+fn asyncio_tour_goes_through_the_tutorial() {
+    let lines = clocked("asyncio_tour", "250");
+    let last = lines.len() - 6;
+    let expected = [
+        "1. a task and its states",
+        "created: pending",
+        "begun: waiting: sleep",
+        "done: returned",
+        "2. a callback that reads the result",
+        "callback: work(4) is 7",
+        "joined: 7",
+        "3. three sleepers in sequence",
+        "slept for 1",
+        "slept for 2",
+        "slept for 3",
+        "all have slept",
+        "   three sleepers at once",
+        "slept for 1",
+        "slept for 2",
+        "slept for 3",
+        "all have slept",
+        "4. gather: the results",
+        "slept for 1",
+        "slept for 2",
+        "slept for 3",
+        "in the order of the tasks: [3, 1, 2]",
+        "   wait: who is done, and who is not",
+        "slept for 1",
+        "1 done, 2 pending",
+        "slept for 2",
+        "slept for 3",
+        "2 done, 0 pending",
+        "5. one task is cancelled",
+        "    task 2 ends",
+        "slept for 1",
+        "    task 1 ends",
+        "returned 1",
+        "was cancelled",
+        "6. ^C cancels all tasks, and stops and closes the loop",
+    ];
+    assert_eq!(words(&lines[..last]), expected);
+    // In sequence the times add up, at once the longest counts.
+    let times: Vec<_> = lines
+        .iter()
+        .filter(|(_, words)| words == "all have slept")
+        .filter_map(|(time, _)| *time)
+        .collect();
+    assert!(
+        times[0] >= 6.0 && times[1] >= 3.0 && times[1] < 6.0,
+        "{times:?}"
+    );
+
+    let mut interrupted = words(&lines[last..]);
+    assert_eq!(
+        (
+            interrupted.remove(0),
+            interrupted.remove(0),
+            interrupted.pop()
+        ),
+        (
+            "this program presses ^C by itself",
+            "stopped: 3 tasks wait",
+            Some("closed: 3 tasks were cancelled")
+        )
+    );
+    interrupted.sort_unstable();
+    let all = ["    task 1 ends", "    task 2 ends", "    task 3 ends"];
+    assert_eq!(interrupted, all);
+}
+
+#[test]
+fn asyncio_tour_waits_for_an_interrupt_if_told_to() {
+    let mut command = example("asyncio_tour");
+    let mut child = command
+        .args(["--unit-ms", "10", "--wait"])
+        .spawn()
+        .expect("it starts");
+    let output = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut lines = output.lines().map(|line| line.expect("it prints UTF-8"));
+    assert!(lines.any(|line| line.ends_with("press ^C")));
+    send(child.id(), "INT");
+    assert_eq!(
+        lines
+            .last()
+            .map(|line| line.ends_with("3 tasks were cancelled")),
+        Some(true)
+    );
+    assert!(child.wait().expect("it ends").success());
+}

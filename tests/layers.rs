@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["net", "fs", "process", "signal"],
     &["os"],
     &["server", "http", "process_pool"],
+    &["guide"],
 ];
 
 /// Crates that few files may name, and the beginnings of those files' paths.

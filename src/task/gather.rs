@@ -13,8 +13,8 @@ use crate::thread::{Joinable, sealed::Token};
 /// out of time, while it waits, those that have not ended are cancelled, and not waited for: nobody else
 /// has their handles.
 ///
-/// asyncio's `gather` does the same; `return_exceptions=True` is [`gather_all`]. Unlike there, a cancelled
-/// thread is a failure like any other.
+/// asyncio's `gather` does the same, but that it waits, if it is cancelled itself, until one of the others has
+/// unwound; `return_exceptions=True` is [`gather_all`]. A thread that was cancelled is a failure, as there.
 ///
 /// # Errors
 ///
