@@ -16,7 +16,8 @@ const UNIT: usize = 64;
 /// What is larger is not kept.
 const LARGEST: usize = 1024;
 /// How many records of one size are kept.
-const MOST: usize = if cfg!(debug_assertions) { 0 } else { 4096 };
+const MOST: usize = 4096;
+const KEEPS: bool = !cfg!(debug_assertions);
 
 /// The records that one hub keeps.
 #[derive(Default)]
@@ -55,7 +56,7 @@ pub(super) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     let list = current::hub().and_then(|hub| hub.records().list(layout));
     match list {
         // SAFETY: by the caller's promise; a list has memory of one size.
-        Some(list) if list.length.get() < MOST => unsafe { list.push(memory.cast()) },
+        Some(list) if KEEPS && list.length.get() < MOST => unsafe { list.push(memory.cast()) },
         // SAFETY: by the caller's promise.
         _ => unsafe { alloc::dealloc(memory.as_ptr(), rounded(layout)) },
     }
