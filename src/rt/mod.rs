@@ -3,6 +3,7 @@
 //!
 //! `README.md` beside this file describes the protocols and the races they close.
 
+mod builder;
 mod cancel;
 mod cell;
 mod choice;
@@ -46,6 +47,7 @@ mod wait_queue;
 mod watchdog;
 mod worker;
 
+pub use builder::Builder;
 pub use cancel::Cancelled;
 pub(crate) use cancel::{
     deadline, is_cancellation, is_certainly_panicking, is_panicking, is_requested, mask,
@@ -67,7 +69,7 @@ pub(crate) use park::{checkpoint, park, sleep_until, spend, with_current, yield_
 pub use reason::Reason;
 pub(crate) use report::Message;
 pub(crate) use runtime::tasks_of_caller;
-pub use runtime::{Builder, Handle, Runtime, run};
+pub use runtime::{Handle, Runtime, run};
 pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_member, spawn_scoped};
 pub use state::State;
