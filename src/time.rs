@@ -30,7 +30,8 @@ impl From<Elapsed> for std::io::Error {
 /// When the time is over while `f` waits, `f` is unwound: its destructors run, and `Err(Elapsed)` is
 /// returned. Work that never suspends is not interrupted: the time-out comes at its next suspension.
 /// Time-outs nest, and each ends its own `f` only. What `f` had changed half-way of what it borrowed
-/// stays so. If `f` swallows the unwinding by `catch_unwind` and returns, its value wins.
+/// stays so. If `f` swallows the unwinding by `catch_unwind` and returns, its value wins; so it does with
+/// `panic = "abort"`, see [`Cancelled`](crate::task::Cancelled).
 ///
 /// # Errors
 ///

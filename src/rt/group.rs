@@ -74,7 +74,10 @@ impl Group {
         let result = panic::catch_unwind(AssertUnwindSafe(f));
         swap(before);
         group.cancel();
-        group.wait_masked(Reason::Runtime);
+        // Where nothing can unwind they may never end: then they live on, cancelled, with the run around.
+        if cfg!(panic = "unwind") {
+            group.wait_masked(Reason::Runtime);
+        }
         result.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 
