@@ -8,7 +8,7 @@
 mod support;
 
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex as StdMutex, Once as StdOnce};
 use std::time::Duration;
 
@@ -614,17 +614,23 @@ impl Order {
     }
 }
 
-/// A green thread that takes its time to unwind.
+/// A green thread that has begun, and takes its time to unwind.
 fn leftover(order: &Order, unwound: &'static str) {
     let order = order.clone();
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = begun.clone();
     drop(thread::spawn(move || {
         let _slow = AtDrop(|| {
             thread::sleep(SHORT);
-            thread::spawn(|| ()).join().unwrap_or_default();
+            thread::yield_now();
             order.note(unwound);
         });
+        begins.store(true, SeqCst);
         thread::sleep(HOUR);
     }));
+    while !begun.load(SeqCst) {
+        thread::yield_now();
+    }
 }
 
 #[test]
@@ -684,29 +690,17 @@ fn a_panic_of_main_leaves_the_others_of_a_runtime_to_its_next_run() {
         for workers in [1, 4] {
             let order = Order::default();
             let runtime = Runtime::builder().workers(workers).build().unwrap();
-            let started = Arc::new(AtomicUsize::new(0));
-            let result = runtime.try_run(|| {
-                let begun = started.clone();
-                drop(thread::spawn(move || begun.fetch_add(1, SeqCst)));
+            let result = runtime.try_run(|| -> () {
                 leftover(&order, "unwound");
-                while started.load(SeqCst) == 0 {
-                    thread::yield_now();
-                }
-                // Started, where it is.
-                thread::sleep(SHORT);
                 fail(10)
             });
-            let _: Result<(), _> = result.map_err(|payload: Box<dyn std::any::Any + Send>| {
-                assert_eq!(payload.downcast::<Expected>().unwrap().0, 10);
-            });
+            assert_eq!(result.unwrap_err().downcast::<Expected>().unwrap().0, 10);
             order.note("returned");
             runtime.run(thread::yield_now);
             order.note("ran again");
             runtime.close();
-            let order = order.0.lock().unwrap().clone();
-            // If it had not started anywhere it never did.
-            assert_eq!(order[..2], ["returned", "ran again"]);
-            assert!(order[2..].is_empty() || order[2..] == ["unwound"]);
+            let expected = ["returned", "ran again", "unwound"];
+            assert_eq!(*order.0.lock().unwrap(), expected);
         }
     });
 }
