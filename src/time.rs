@@ -35,7 +35,8 @@ impl From<Elapsed> for std::io::Error {
 ///
 /// When the time is over while `f` waits, `f` is unwound: its destructors run, and `Err(Elapsed)` is
 /// returned. What `f` had changed half-way of what it borrowed stays so. If `f` swallows the unwinding by
-/// `catch_unwind` and returns, its value wins.
+/// `catch_unwind` and returns, its value wins; so it does with `panic = "abort"`, see
+/// [`Cancelled`](crate::task::Cancelled).
 ///
 /// * Work that never suspends is not interrupted: the time-out comes at its next suspension, or its next
 ///   [`task::checkpoint`](crate::task::checkpoint). If none comes, and `f` returns, its value counts,

@@ -3,6 +3,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::io::{BufWriter, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -10,7 +11,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use support::{HOUR, Numbers, must_end, scaled};
+use sylvan::net::{TcpListener, TcpStream};
 use sylvan::runtime::Runtime;
+use sylvan::sync::Mutex;
 use sylvan::task::{self, Cancelled};
 use sylvan::thread;
 use sylvan::time::timeout;
@@ -250,6 +253,218 @@ fn a_destructor_may_suspend_while_its_task_unwinds() {
             assert!(!is_clean.is_empty());
         }
     });
+}
+
+/// What a destructor waits for, until the gate is opened, and what must be true afterwards.
+type CleanUp = fn(&Gate) -> Box<dyn FnMut() + Send>;
+
+const CLEAN_UPS: [(&str, CleanUp); 9] = [
+    ("flushes a socket whose peer is slow", |gate| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let gate = gate.clone();
+        let reader = thread::spawn(move || {
+            gate.pass();
+            std::io::copy(&mut peer, &mut std::io::sink()).unwrap()
+        });
+        let (mut reader, mut buffer) = (Some(reader), Some(BufWriter::new(stream)));
+        let size = 16 << 20;
+        Box::new(move || {
+            let mut buffer = buffer.take().unwrap();
+            buffer.write_all(&vec![0; size]).unwrap();
+            buffer.write_all(b"rest").unwrap();
+            drop(buffer);
+            let read = reader.take().unwrap().join().unwrap();
+            assert_eq!(read, size as u64 + 4);
+        })
+    }),
+    ("takes a lock whose holder is a neighbour", |gate| {
+        let lock = Arc::new(Mutex::new(0));
+        let (gate, theirs) = (gate.clone(), lock.clone());
+        let is_held = Gate::default();
+        let held = is_held.clone();
+        drop(thread::spawn_local(move || {
+            let mut guard = theirs.lock().unwrap();
+            held.open();
+            gate.pass();
+            *guard += 1;
+        }));
+        is_held.pass();
+        Box::new(move || assert_eq!(*lock.lock().unwrap(), 1))
+    }),
+    ("joins a child", |gate| {
+        let gate = gate.clone();
+        Box::new(move || {
+            let gate = gate.clone();
+            thread::spawn(move || gate.pass()).join().unwrap();
+        })
+    }),
+    ("bounds itself by time-outs", |gate| {
+        let gate = gate.clone();
+        Box::new(move || {
+            assert!(timeout(SHORT, || thread::sleep(HOUR)).is_err());
+            let nested = timeout(HOUR, || timeout(SHORT, thread::park).is_err());
+            assert_eq!(nested, Ok(true));
+            assert!(timeout(HOUR, || gate.pass()).is_ok());
+        })
+    }),
+    ("waits for a scope", |gate| {
+        let gate = gate.clone();
+        Box::new(move || {
+            thread::scope(|scope| drop(scope.spawn(|| gate.pass())));
+        })
+    }),
+    ("cancels and joins a neighbour", |gate| {
+        let (gate, is_there) = (gate.clone(), Gate::default());
+        let there = is_there.clone();
+        let mut neighbour = Some(thread::spawn(move || {
+            there.open();
+            thread::sleep(HOUR);
+        }));
+        // One that parks when this one unwinds may be in a panic, for all that is known: see tests/panics.rs.
+        is_there.pass();
+        Box::new(move || {
+            gate.pass();
+            let neighbour = neighbour.take().unwrap();
+            neighbour.cancel();
+            assert_cancelled(neighbour.join());
+        })
+    }),
+    ("sends to a full channel", |gate| {
+        let (send, receive) = sylvan::sync::mpsc::sync_channel(0);
+        let gate = gate.clone();
+        drop(thread::spawn(move || {
+            gate.pass();
+            receive.recv().unwrap();
+        }));
+        Box::new(move || send.send(()).unwrap())
+    }),
+    ("offloads, and runs a nested run", |gate| {
+        let gate = gate.clone();
+        Box::new(move || {
+            assert_eq!(sylvan::offload(|| 4), 4);
+            sylvan::run(|| gate.pass());
+        })
+    }),
+    ("fails, and catches it", |gate| {
+        let gate = gate.clone();
+        Box::new(move || {
+            gate.pass();
+            let failed = panic::catch_unwind(|| panic::resume_unwind(Box::new(5)));
+            assert!(failed.is_err());
+            thread::sleep(SHORT);
+        })
+    }),
+];
+
+/// Green threads park here until it is opened.
+#[derive(Clone, Default)]
+struct Gate(
+    Arc<(
+        AtomicBool,
+        AtomicUsize,
+        std::sync::Mutex<Vec<thread::Thread>>,
+    )>,
+);
+
+impl Gate {
+    fn pass(&self) {
+        self.0.2.lock().unwrap().push(thread::current());
+        while !self.0.0.load(SeqCst) {
+            thread::park();
+        }
+    }
+
+    fn open(&self) {
+        self.0.0.store(true, SeqCst);
+        for thread in self.0.2.lock().unwrap().drain(..) {
+            thread.unpark();
+        }
+    }
+}
+
+/// Why the destructor runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Cancel,
+    Timeout,
+    Panic,
+}
+
+#[test]
+fn what_a_destructor_waits_for_comes_whoever_cancels_meanwhile() {
+    must_end(|| {
+        for workers in [1, 4] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            for (name, clean_up) in CLEAN_UPS {
+                for end in [End::Cancel, End::Timeout, End::Panic] {
+                    runtime.run(|| clean_up_in(name, clean_up, end));
+                }
+            }
+            runtime.close();
+        }
+    });
+}
+
+fn clean_up_in(name: &str, clean_up: CleanUp, end: End) {
+    let case = format!("{name}, {end:?}");
+    let gate = Gate::default();
+    let (begun, done) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let (begins, finishes) = (begun.clone(), done.clone());
+    let inside = gate.clone();
+    let waits = Arc::new(AtomicBool::new(false));
+    let is_waiting = waits.clone();
+    let task = thread::spawn(move || {
+        let mut clean_up = clean_up(&inside);
+        let mut body = || {
+            let _at_drop = AtDrop(|| {
+                begins.store(true, SeqCst);
+                clean_up();
+                finishes.store(true, SeqCst);
+            });
+            waits.store(true, SeqCst);
+            if end == End::Panic {
+                panic::resume_unwind(Box::new("its own"));
+            }
+            thread::sleep(HOUR);
+        };
+        match end {
+            // Cancelled meanwhile: that comes when its time is over, and the destructor through.
+            End::Timeout => {
+                assert!(timeout(SHORT, body).is_err());
+                thread::park();
+            }
+            _ => body(),
+        }
+    });
+    while !is_waiting.load(SeqCst) {
+        thread::yield_now();
+    }
+    if end == End::Cancel {
+        task.cancel();
+    }
+    while !begun.load(SeqCst) {
+        thread::yield_now();
+    }
+    // The second and the third cancel: at once, and when it is parked, perhaps.
+    task.cancel();
+    for _ in 0..20 {
+        thread::yield_now();
+    }
+    task.cancel();
+    thread::yield_now();
+    assert!(!task.is_finished() && !done.load(SeqCst), "{case}");
+    gate.open();
+    let payload = task.join().expect_err(&case);
+    assert!(done.load(SeqCst), "{case}: it was cut short");
+    match end {
+        End::Panic => assert_eq!(*payload.downcast::<&str>().unwrap(), "its own", "{case}"),
+        _ => assert!(payload.is::<Cancelled>(), "{case}"),
+    }
 }
 
 #[test]
@@ -559,6 +774,50 @@ fn a_mask_holds_a_timeout_and_a_cancel_back() {
 }
 
 #[test]
+fn a_timeout_reaches_through_scopes_runs_and_offloads_and_waits_for_masks() {
+    must_end(|| {
+        for workers in [1, 4] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            runtime.run(|| {
+                let (gate, passed) = (Gate::default(), AtomicBool::new(false));
+                let opens = gate.clone();
+                let opener = thread::spawn(move || {
+                    thread::sleep(5 * SHORT);
+                    opens.open();
+                });
+                let late = timeout(SHORT, || {
+                    thread::scope(|scope| {
+                        scope.spawn(|| {
+                            task::mask(|| gate.pass());
+                            passed.store(true, SeqCst);
+                            thread::sleep(HOUR);
+                        });
+                    });
+                });
+                assert!(late.is_err() && passed.load(SeqCst));
+                opener.join().unwrap();
+
+                let (let_go, held) = mpsc::channel::<()>();
+                let late = timeout(SHORT, || {
+                    let inner = sylvan::run(|| {
+                        thread::scope(|scope| {
+                            let child = scope.spawn(|| {
+                                timeout(HOUR, || sylvan::offload(move || held.recv().is_err()))
+                            });
+                            child.join().unwrap()
+                        })
+                    });
+                    unreachable!("it is not the inner one's time: {inner:?}");
+                });
+                assert!(late.is_err());
+                drop(let_go);
+            });
+            runtime.close();
+        }
+    });
+}
+
+#[test]
 fn a_timeout_leaves_an_offloaded_job_to_itself() {
     must_end(|| {
         sylvan::run(|| {
@@ -726,95 +985,102 @@ fn a_scope_whose_body_fails_waits_for_its_threads() {
 
 // Races.
 
+/// Runs so many races, seeded one by one, in lanes on four hubs.
+fn in_lanes(races: usize, race: fn(&mut Numbers, Guarded) -> bool) -> (usize, usize) {
+    const LANES: usize = 20;
+    let runtime = Runtime::builder()
+        .workers(4)
+        .stack_size(64 << 10)
+        .build()
+        .unwrap();
+    let (count, new) = counter();
+    let rounds = races.div_ceil(LANES);
+    let won = runtime.run(|| {
+        let lane = |lane: usize| {
+            let guards: Vec<_> = (0..rounds).map(|_| new()).collect();
+            thread::spawn(move || {
+                let races = guards.into_iter().enumerate().map(|(round, guard)| {
+                    race(&mut Numbers::new((lane * rounds + round) as u64), guard)
+                });
+                races.filter(|won| *won).count()
+            })
+        };
+        let lanes: Vec<_> = (0..LANES).map(lane).collect();
+        let counts = lanes.into_iter().map(|lane| lane.join().unwrap());
+        counts.sum::<usize>()
+    });
+    let handle = runtime.handle();
+    runtime.close();
+    assert_eq!(handle.task_count(), 0);
+    assert_eq!(
+        count.load(SeqCst),
+        LANES * rounds,
+        "each guard is dropped once"
+    );
+    (won, LANES * rounds - won)
+}
+
+type Guarded = AtDrop<Box<dyn FnMut() + Send>>;
+
 #[test]
 fn a_cancel_that_races_with_a_wake_up_has_one_outcome() {
     must_end(|| {
-        let runtime = Runtime::builder().workers(4).build().unwrap();
-        runtime.run(|| {
-            let rounds = scaled(20_000);
-            let (count, new) = counter();
-            let mut numbers = Numbers::new(1);
-            let (mut returned, mut cancelled) = (0, 0);
-            for _ in 0..rounds {
-                let (flag, one) = (Arc::new(AtomicBool::new(false)), new());
-                let theirs = flag.clone();
-                let task = thread::spawn(move || {
-                    let _one = one;
-                    while !theirs.load(SeqCst) {
-                        thread::park();
-                    }
-                });
-                let thread = task.thread().clone();
-                let (before_wake, before_cancel) = (numbers.below(40), numbers.below(40));
-                let waker = thread::spawn(move || {
-                    spin(before_wake);
-                    flag.store(true, SeqCst);
-                    thread.unpark();
-                });
-                spin(before_cancel);
-                task.cancel();
-                match task.join() {
-                    Ok(()) => returned += 1,
-                    Err(payload) => {
-                        assert!(payload.is::<Cancelled>());
-                        cancelled += 1;
-                    }
+        let (woken, cancelled) = in_lanes(scaled(100_000), |numbers, guard| {
+            // What it says if it was woken: once.
+            let said = Arc::new(AtomicUsize::new(0));
+            let says = said.clone();
+            let task = thread::spawn(move || {
+                let _guard = guard;
+                thread::park();
+                says.fetch_add(1, SeqCst);
+            });
+            let thread = task.thread().clone();
+            let (before_wake, before_cancel) = (numbers.below(40), numbers.below(40));
+            let waker = thread::spawn(move || {
+                spin(before_wake);
+                thread.unpark();
+            });
+            spin(before_cancel);
+            task.cancel();
+            let result = task.join();
+            waker.join().unwrap();
+            match result {
+                Ok(()) => assert_eq!(said.load(SeqCst), 1),
+                Err(payload) => {
+                    assert!(payload.is::<Cancelled>());
+                    assert_eq!(said.load(SeqCst), 0);
+                    return false;
                 }
-                waker.join().unwrap();
             }
-            assert_eq!(returned + cancelled, rounds);
-            assert_eq!(count.load(SeqCst), rounds);
+            true
         });
-        let handle = runtime.handle();
-        runtime.close();
-        assert_eq!(handle.task_count(), 0);
+        println!("woken {woken}, cancelled {cancelled}");
     });
 }
 
 #[test]
 fn a_timeout_that_races_with_its_work_has_one_outcome() {
     must_end(|| {
-        let runtime = Runtime::builder().workers(4).build().unwrap();
-        let (count, new) = counter();
-        let lanes = 8;
-        let rounds = scaled(20_000) / lanes + 1;
-        runtime.run(|| {
-            let lanes: Vec<_> = (0..lanes)
-                .map(|lane| {
-                    let ones: Vec<_> = (0..rounds).map(|_| new()).collect();
-                    thread::spawn(move || race(lane as u64, ones))
-                })
-                .collect();
-            for lane in lanes {
-                lane.join().unwrap();
-            }
-        });
-        assert_eq!(count.load(SeqCst), lanes * rounds);
-    });
-
-    fn race(seed: u64, ones: Vec<AtDrop<Box<dyn FnMut() + Send>>>) {
-        let mut numbers = Numbers::new(seed + 1);
-        for one in ones {
-            let flag = Arc::new(AtomicBool::new(false));
-            let (theirs, waiter) = (flag.clone(), thread::current());
-            let before_wake = numbers.below(100);
+        let (in_time, late) = in_lanes(scaled(100_000), |numbers, guard| {
+            let waiter = thread::current();
+            let before_wake = Duration::from_micros(numbers.below(100));
             let waker = thread::spawn(move || {
-                thread::sleep(Duration::from_micros(before_wake));
-                theirs.store(true, SeqCst);
+                thread::sleep(before_wake);
                 waiter.unpark();
             });
-            let result = timeout(Duration::from_micros(numbers.below(100)), || {
-                let _one = one;
-                while !flag.load(SeqCst) {
-                    thread::park();
-                }
-                "woken"
+            let in_time = timeout(Duration::from_micros(numbers.below(200)), || {
+                let _guard = guard;
+                thread::park();
             });
-            assert!(result.is_err() || flag.load(SeqCst));
             // What the time-out has thrown is over: this wait is not ended by it.
             waker.join().unwrap();
-        }
-    }
+            // The one permit was taken in time, or is still there.
+            let is_there = timeout(Duration::ZERO, thread::park).is_ok();
+            assert_eq!(is_there, in_time.is_err());
+            in_time.is_ok()
+        });
+        println!("in time {in_time}, late {late}");
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -38,6 +39,27 @@ use super::task::{Task, TaskRef};
 ///     let payload = task.join().unwrap_err();
 ///     assert!(payload.is::<sylvan::task::Cancelled>());
 /// });
+/// ```
+///
+/// # Programs that abort on panic
+///
+/// With `panic = "abort"` nothing can unwind. What is cancelled, or is out of time, then goes on like this:
+///
+/// * A call that returns an [`io::Result`] and would suspend fails, also if it is suspended already. The
+///   error's kind is [`Other`](io::ErrorKind::Other), and it wraps this type.
+/// * All other calls wait on and complete. [`cancel_requested`](crate::task::cancel_requested) tells that
+///   the green thread should end.
+/// * A green thread that has not started never runs.
+/// * When a [`Runtime`](crate::runtime::Runtime) ends, its green threads get to see that they are cancelled;
+///   those that are still suspended after that are leaked: their destructors do not run, their stacks are
+///   never used again, and their handles give this type. Those of a [`run`](crate::run) inside of another live
+///   on with the outer one.
+///
+/// ```
+/// fn is_cancelled(error: &std::io::Error) -> bool {
+///     error.get_ref().is_some_and(|cause| cause.is::<sylvan::task::Cancelled>())
+/// }
+/// # assert!(!is_cancelled(&std::io::ErrorKind::Other.into()));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cancelled(());
@@ -95,6 +117,7 @@ pub(crate) struct Scopes {
     /// Throws that were started and not yet caught by their frame or dropped by someone else.
     in_flight: AtomicU32,
     /// How often it was thrown to.
+    #[cfg_attr(not(panic = "unwind"), expect(dead_code, reason = "nothing is thrown"))]
     thrown: Cell<u32>,
     /// It is to panic because of a deadlock.
     told_of_deadlock: AtomicBool,
@@ -138,6 +161,7 @@ impl Standing {
 }
 
 /// After this many throws to a task each further one lets the others run first.
+#[cfg(panic = "unwind")]
 const PATIENT_THROWS: u32 = 8;
 
 /// While it cannot be known whether a throw would leave a destructor, it is tried again this often.
@@ -279,27 +303,22 @@ fn checkpoint_at(task: &Task, standing: Standing) -> Instant {
             again = again.min(if due { later } else { scope.deadline });
         }
     }
-    match outermost {
-        Some(scope) => {
-            // Who swallows throws again and again gets no further by it, but the others must.
-            let thrown = task.scopes.thrown.get();
-            task.scopes.thrown.set(thrown.saturating_add(1));
-            if thrown >= PATIENT_THROWS {
-                current::let_others_run();
-            }
-            throw(task, scope)
-        }
-        None => {
-            if task.scopes.takes_deadlock() {
-                deadlock::panic_if_it_lasts();
-            }
-            again
-        }
+    if let Some(scope) = outermost {
+        throw(task, scope);
+    } else if task.scopes.takes_deadlock() {
+        deadlock::panic_if_it_lasts();
     }
+    again
 }
 
 #[cfg(panic = "unwind")]
 fn throw(task: &Task, scope: &Scope) -> ! {
+    // Who swallows throws again and again gets no further by it, but the others must.
+    let thrown = task.scopes.thrown.get();
+    task.scopes.thrown.set(thrown.saturating_add(1));
+    if thrown >= PATIENT_THROWS {
+        current::let_others_run();
+    }
     task.scopes.in_flight.fetch_add(1, Ordering::Relaxed);
     panic::resume_unwind(Box::new(Throw {
         task: task.reference(),
@@ -307,10 +326,21 @@ fn throw(task: &Task, scope: &Scope) -> ! {
     }))
 }
 
-/// Nothing can unwind: the wait goes on, and `is_requested` tells whoever asks.
+/// Nothing can unwind: the wait goes on. Those that can fail ask [`may_wait`], and `is_requested` tells
+/// whoever else asks.
 #[cfg(not(panic = "unwind"))]
-fn throw(_task: &Task, _scope: &Scope) -> Instant {
-    Instant::NEVER
+fn throw(_task: &Task, _scope: &Scope) {}
+
+/// Asked by a call that can return an error where it would suspend. An error: the task is to end and cannot
+/// be unwound, as the program is built with `panic = "abort"`.
+///
+/// The kind is not `Interrupted`, which the loops of std would try again for ever.
+#[inline]
+pub(super) fn may_wait() -> io::Result<()> {
+    if cfg!(panic = "unwind") || !is_requested() {
+        return Ok(());
+    }
+    Err(io::Error::other(Cancelled::new()))
 }
 
 /// Leaves a scope however its closure ends.

@@ -142,7 +142,10 @@ impl Group {
         let result = panic::catch_unwind(AssertUnwindSafe(f));
         swap(before);
         group.cancel();
-        cancel::mask(|| group.wait_for_all_kept());
+        // Where nothing can unwind they may never end: then they live on, cancelled, with the run around.
+        if cfg!(panic = "unwind") {
+            cancel::mask(|| group.wait_for_all_kept());
+        }
         result.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 

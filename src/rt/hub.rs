@@ -237,15 +237,16 @@ impl Hub {
         self.suspend(task);
     }
 
-    /// See [`spend`](super::park::spend).
+    /// See [`spend`](super::park::spend). Returns whether it yielded.
     #[inline]
-    pub(super) fn spend(&self) {
+    pub(super) fn spend(&self) -> bool {
         let left = self.budget.get();
         if left > 0 {
             self.budget.set(left - 1);
-        } else {
-            self.yield_now();
+            return false;
         }
+        self.yield_now();
+        true
     }
 
     fn suspend_until(&self, task: &Task, until: Instant) -> bool {
@@ -336,6 +337,14 @@ impl Hub {
             // A turn that finds nothing to run leaves the kernel to the sleep that follows: here none does.
             self.poll_now();
             self.turn();
+        });
+    }
+
+    /// Runs what can run until nothing can, or `until`, and never sleeps.
+    pub(super) fn drive_while_busy(&self, until: Instant) {
+        self.as_current(|| {
+            self.poll_now();
+            while self.turn() && self.now.get() < until {}
         });
     }
 

@@ -6,12 +6,14 @@
 //! suspends and never after: what a wake-up has brought is looked at first, so nothing that was handed
 //! to the task is lost with it.
 
+use std::io;
 use std::ptr::NonNull;
 use std::thread;
 
 use super::cancel;
 use super::clock::Instant;
 use super::current;
+use super::hub::Hub;
 use super::os_thread;
 use super::reason::Reason;
 use super::task::Task;
@@ -38,6 +40,12 @@ pub(crate) fn checkpoint() {
     });
 }
 
+/// See [`cancel::may_wait`].
+#[inline]
+pub(crate) fn may_wait() -> io::Result<()> {
+    cancel::may_wait()
+}
+
 /// Lets all others that can run go first.
 #[inline]
 pub(crate) fn yield_now() {
@@ -54,6 +62,12 @@ pub(crate) fn spend() {
     if let Some(hub) = current::hub() {
         hub.spend();
     }
+}
+
+/// As [`spend`], for a call that can fail; see [`may_wait`].
+#[inline]
+pub(super) fn spend_or_fail(hub: &Hub) -> io::Result<()> {
+    if hub.spend() { may_wait() } else { Ok(()) }
 }
 
 /// The record of the calling thread, green or not; valid while its frames are.

@@ -214,8 +214,8 @@ impl Runtime {
         own_hub::leave(&self.hub);
         self.shared.start_closing();
         if cfg!(not(panic = "unwind")) {
-            // Nothing can unwind: what does not end by itself in a last turn is leaked, stacks and all.
-            self.hub.drive_a_turn();
+            // Nothing can unwind: what does not end by itself in some last turns is leaked, stacks and all.
+            self.hub.drive_while_busy(Instant::after(PATIENCE));
         } else if current::hub().is_some() {
             self.end_on_green_thread();
         } else {

@@ -95,7 +95,7 @@ impl Source {
         let Some(hub) = current::hub_of_task() else {
             return perform_blocking(fd, direction, timeout, attempt);
         };
-        park::spend();
+        park::spend_or_fail(hub)?;
         let side = self.side(direction);
         let mut deadline = None;
         loop {
@@ -118,7 +118,7 @@ impl Source {
             }
             let deadline = *deadline.get_or_insert_with(|| deadline_of(timeout));
             self.register(fd, hub)?;
-            if side.wait(seen, reason, deadline) == Waited::TimedOut {
+            if side.wait(seen, reason, deadline)? == Waited::TimedOut {
                 return Err(io::Error::from_raw_os_error(poll::WOULD_BLOCK));
             }
         }
@@ -230,11 +230,11 @@ impl Side {
 
     /// Waits until a report makes this one try again; not at all if there was one since `seen`. Even if
     /// another has drained the side by now, that report may have been the end of the registration.
-    fn wait(&self, seen: u32, reason: Reason, deadline: Instant) -> Waited {
+    fn wait(&self, seen: u32, reason: Reason, deadline: Instant) -> io::Result<Waited> {
         let pass_on = |_| self.wake_next();
         let ready = || self.is_ready() || self.has_reported_since(seen);
-        let waited = self.waiters.wait_or_pass(reason, deadline, ready, pass_on);
-        if waited == Waited::TimedOut {
+        let waited = self.waiters.wait_or_fail(reason, deadline, ready, pass_on);
+        if !matches!(waited, Ok(Waited::Ready | Waited::Signalled(_))) {
             self.wake_next();
         }
         waited
@@ -264,6 +264,7 @@ fn perform_blocking<R>(
         };
         let deadline = *deadline.get_or_insert_with(|| deadline_of(timeout));
         let until = deadline.min(os_thread::checkpoint());
+        park::may_wait()?;
         if deadline != Instant::NEVER && Instant::now() >= deadline {
             return Err(error);
         }

@@ -9,6 +9,7 @@
 //! as soon as its node's signal is stored. So a waker makes sure of the task's record first, stores the
 //! signal, and touches the node no more. `README.md`, section "Wake-up", has the whole argument.
 
+use std::io;
 use std::mem;
 use std::ptr::{self, NonNull};
 
@@ -96,7 +97,27 @@ impl WaitQueue {
         ready: impl FnOnce() -> bool,
         pass_on: impl FnOnce(usize),
     ) -> Waited {
-        self.wait_at(End::Back, reason, deadline, ready, pass_on)
+        self.wait_at(End::Back, reason, deadline, || false, ready, pass_on)
+    }
+
+    /// As [`wait_or_pass`](Self::wait_or_pass), for a call that can fail.
+    ///
+    /// # Errors
+    ///
+    /// See [`park::may_wait`].
+    pub(crate) fn wait_or_fail(
+        &self,
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce() -> bool,
+        pass_on: impl FnOnce(usize),
+    ) -> io::Result<Waited> {
+        let must_fail = || park::may_wait().is_err();
+        let waited = self.wait_at(End::Back, reason, deadline, must_fail, ready, pass_on);
+        if waited == Waited::TimedOut {
+            park::may_wait()?;
+        }
+        Ok(waited)
     }
 
     /// As [`wait_or_pass`](Self::wait_or_pass), but first in line: for one who was signalled, did not
@@ -109,7 +130,7 @@ impl WaitQueue {
         ready: impl FnOnce() -> bool,
         pass_on: impl FnOnce(usize),
     ) -> Waited {
-        self.wait_at(End::Front, reason, deadline, ready, pass_on)
+        self.wait_at(End::Front, reason, deadline, || false, ready, pass_on)
     }
 
     #[inline]
@@ -118,6 +139,7 @@ impl WaitQueue {
         end: End,
         reason: Reason,
         deadline: Instant,
+        must_fail: impl Fn() -> bool,
         ready: impl FnOnce() -> bool,
         pass_on: impl FnOnce(usize),
     ) -> Waited {
@@ -145,7 +167,7 @@ impl WaitQueue {
                     mem::forget(place);
                     return Waited::Signalled(token);
                 }
-                if park::has_passed(deadline) {
+                if park::has_passed(deadline) || must_fail() {
                     return place.give_up();
                 }
                 park(reason, deadline);
@@ -277,7 +299,7 @@ struct Place<'wait, P: FnOnce(usize)> {
 }
 
 impl<P: FnOnce(usize)> Place<'_, P> {
-    /// The deadline has passed: leaves, unless a signal came first.
+    /// The deadline has passed, or the call must fail: leaves, unless a signal came first.
     fn give_up(self) -> Waited {
         let waited = self.leave();
         mem::forget(self);

@@ -9,7 +9,7 @@ use super::clock::Instant;
 use super::deadlock::{OnDeadlock, Reports};
 use super::hub::Hub;
 use super::report;
-use super::shared::{Seed, Shared};
+use super::shared::{PATIENCE, Seed, Shared};
 use crate::sys::fault::AlternateStack;
 use crate::sys::fork;
 use crate::sys::sync::{Mutex, OnceLock};
@@ -25,6 +25,10 @@ fn run_worker(seed: Seed, shared: Arc<Shared>) {
     hub.drive(ptr::null(), Instant::NEVER, &|| {
         shared.ended.load(Ordering::SeqCst)
     });
+    if cfg!(not(panic = "unwind")) {
+        // Its tasks are still there, and see only now that they are cancelled.
+        hub.drive_while_busy(Instant::after(PATIENCE));
+    }
     hub.close();
 }
 

@@ -88,7 +88,7 @@ pub fn mask<T>(f: impl FnOnce() -> T) -> T {
 /// Would the next suspension unwind, because a scope around was cancelled or has run out of time?
 ///
 /// For loops that compute for long and want to end early, and for `panic = "abort"`, where nothing
-/// unwinds.
+/// unwinds: see [`Cancelled`].
 #[must_use]
 pub fn cancel_requested() -> bool {
     rt::is_requested()
