@@ -144,6 +144,7 @@ const PATIENT_THROWS: u32 = 8;
 const DOUBT: Duration = Duration::from_millis(10);
 
 impl Scopes {
+    #[inline(always)]
     pub(super) fn new(deadline: Instant) -> Scopes {
         Scopes {
             root: Scope {

@@ -4,6 +4,7 @@
 //! Closure and result are touched by one party at a time: the run machinery until the life word says
 //! `COMPLETE`, then whom that word names.
 
+use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
@@ -17,6 +18,7 @@ use super::clock::Instant;
 use super::endings::{Callback, Watcher};
 use super::life::{Ending, Life};
 use super::reason::Reason;
+use super::records;
 use super::report;
 use super::task::{Options, Task, TaskRef};
 
@@ -156,8 +158,10 @@ impl<F: FnOnce() -> T, T> TaskCell<F, T> {
     }
 
     unsafe fn free(task: NonNull<Task>) {
-        // SAFETY: made by `Box::leak` in `create`; closure and result are empty by now.
-        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
+        // SAFETY: made in `create`; closure and result are empty by now, so no user code runs.
+        unsafe { task.cast::<Self>().drop_in_place() };
+        // SAFETY: allocated there for this layout, and nobody refers to it any more.
+        unsafe { records::free(task.cast(), Layout::new::<Self>()) };
     }
 }
 
@@ -184,12 +188,16 @@ where
     F: FnOnce() -> T,
 {
     let vtable: &'static VTable = const { &TaskCell::<F, T>::VTABLE };
-    let cell = Box::leak(Box::new(TaskCell::<F, T> {
-        task: Task::new(vtable, Life::with_handle(), 2, options),
-        closure: UnsafeCell::new(Some(closure)),
-        result: UnsafeCell::new(None),
-    }));
-    let task = NonNull::from(cell).cast::<Task>();
+    let place = records::allocate(Layout::new::<TaskCell<F, T>>()).cast::<TaskCell<F, T>>();
+    // SAFETY: memory for such a cell, and nobody else's.
+    unsafe {
+        place.write(TaskCell {
+            task: Task::new(vtable, Life::with_handle(), 2, options),
+            closure: UnsafeCell::new(Some(closure)),
+            result: UnsafeCell::new(None),
+        });
+    }
+    let task = place.cast::<Task>();
     // SAFETY: just made, and nobody else knows of it.
     unsafe { Task::set_address(task) };
     let join = Join {
@@ -262,7 +270,8 @@ impl<T> Join<T> {
         let mut result: Option<thread::Result<T>> = None;
         let this = ManuallyDrop::new(self);
         // SAFETY: the result is stored and the handle, whose it is, is ours; the place fits. The
-        // handle's count is given back by hand, without its drop.
+        // handle's count is given back by hand, without its drop: nobody asks after the end whether there is
+        // a handle.
         let task = unsafe {
             (this.task.vtable().take_result)(
                 this.task.address(),
@@ -270,7 +279,7 @@ impl<T> Join<T> {
             );
             ptr::read(&raw const this.task)
         };
-        task.life.drop_handle();
+        drop(task);
         result.unwrap_or_else(|| report::fatal(format_args!("a task's result was taken twice")))
     }
 }

@@ -71,12 +71,17 @@ pub(super) fn let_others_run() {
     }
 }
 
-/// The runtime that a `spawn` from here goes to. An error: the default one cannot be started.
-pub(super) fn runtime() -> io::Result<Arc<Shared>> {
-    match runtime_if_any() {
-        Some(runtime) => Ok(runtime),
-        None => super::worker::default_runtime(),
+/// Calls `f` with the runtime that a `spawn` from here goes to. An error: the default one cannot be started.
+#[inline]
+pub(super) fn with_runtime<R>(f: impl FnOnce(&Arc<Shared>) -> R) -> io::Result<R> {
+    if let Some(hub) = hub() {
+        return Ok(f(hub.runtime()));
     }
+    let runtime = match runtime_if_any() {
+        Some(runtime) => runtime,
+        None => super::worker::default_runtime()?,
+    };
+    Ok(f(&runtime))
 }
 
 /// The runtime of the calling green thread, or of the job this OS thread runs; none elsewhere.

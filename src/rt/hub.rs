@@ -25,6 +25,7 @@ use super::panics::Panics;
 use super::queue::RunQueue;
 use super::reactor::{Reactor, WAKER};
 use super::reason::Reason;
+use super::records::Records;
 use super::report;
 use super::shared::{Seed, Shared};
 use super::task::{Run, Task, TaskRef};
@@ -59,6 +60,7 @@ pub(crate) struct Hub {
     /// Stacks were used since they were last trimmed.
     untrimmed: Cell<bool>,
     reserve: Reserve,
+    records: Records,
     poll: RefCell<mio::Poll>,
     events: RefCell<mio::Events>,
     reactor: Arc<Reactor>,
@@ -108,6 +110,7 @@ impl Hub {
             stacks: RefCell::new(Pool::new()),
             untrimmed: Cell::new(false),
             reserve: Reserve::default(),
+            records: Records::default(),
             poll: RefCell::new(seed.poll),
             events: RefCell::new(mio::Events::with_capacity(1024)),
             reactor: seed.reactor,
@@ -148,6 +151,16 @@ impl Hub {
         // SAFETY: the running task's record is alive.
         let task = unsafe { self.running.get().as_ref() };
         task.map_or(OS_THREAD, |task| task.identity.id)
+    }
+
+    /// The time as of this turn.
+    #[inline]
+    pub(super) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    pub(super) fn records(&self) -> &Records {
+        &self.records
     }
 
     pub(super) fn panics(&self) -> &Panics {
@@ -588,6 +601,7 @@ impl Hub {
         if self.untrimmed.get() && long {
             // Only if nothing happens for a while is the hub idle.
             if !self.poll(Some(TRIM_AFTER)) {
+                self.records.trim();
                 let more = self.stacks.borrow_mut().trim();
                 self.untrimmed.set(more);
             }

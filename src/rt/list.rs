@@ -7,11 +7,11 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::task::{Task, TaskRef};
-use crate::sys::sync::{Mutex, MutexGuard};
+use crate::sys::sync::{Spinlock, SpinlockGuard};
 
 /// A set of tasks.
 pub(super) struct TaskList {
-    members: Mutex<Members>,
+    members: Spinlock<Members>,
     which: Which,
 }
 
@@ -23,10 +23,18 @@ pub(super) enum Which {
 }
 
 /// A task's place in a list; only touched under that list's lock.
-#[derive(Default)]
 pub(super) struct Links {
-    next: Cell<Option<*const Task>>,
-    previous: Cell<Option<*const Task>>,
+    next: Cell<*const Task>,
+    previous: Cell<*const Task>,
+}
+
+impl Links {
+    pub(super) const fn new() -> Links {
+        Links {
+            next: Cell::new(ptr::null()),
+            previous: Cell::new(ptr::null()),
+        }
+    }
 }
 
 struct Members {
@@ -42,7 +50,7 @@ unsafe impl Send for Members {}
 impl TaskList {
     pub(super) fn new(which: Which) -> TaskList {
         TaskList {
-            members: Mutex::new(Members {
+            members: Spinlock::new(Members {
                 first: ptr::null(),
                 length: 0,
                 peak: 0,
@@ -57,14 +65,11 @@ impl TaskList {
     pub(super) unsafe fn insert(&self, task: &Task) {
         let mut members = self.lock();
         let links = self.links(task);
-        links.previous.set(None);
+        links.previous.set(ptr::null());
+        links.next.set(members.first);
         // SAFETY: listed tasks are valid.
-        match unsafe { members.first.as_ref() } {
-            Some(first) => {
-                self.links(first).previous.set(Some(task));
-                links.next.set(Some(first));
-            }
-            None => links.next.set(None),
+        if let Some(first) = unsafe { members.first.as_ref() } {
+            self.links(first).previous.set(task);
         }
         members.first = task;
         members.length += 1;
@@ -75,15 +80,15 @@ impl TaskList {
     pub(super) fn remove(&self, task: &Task) -> bool {
         let mut members = self.lock();
         let links = self.links(task);
-        let (next, previous) = (links.next.take(), links.previous.take());
+        let (next, previous) = (links.next.get(), links.previous.get());
         // SAFETY: listed tasks, and so both neighbours, are valid.
         unsafe {
-            if let Some(next) = next {
-                self.links(&*next).previous.set(previous);
+            if let Some(next) = next.as_ref() {
+                self.links(next).previous.set(previous);
             }
-            match previous {
-                Some(previous) => self.links(&*previous).next.set(next),
-                None => members.first = next.unwrap_or(ptr::null()),
+            match previous.as_ref() {
+                Some(previous) => self.links(previous).next.set(next),
+                None => members.first = next,
             }
         }
         members.length -= 1;
@@ -108,7 +113,7 @@ impl TaskList {
         // SAFETY: listed tasks are valid, and hold at least the reference of the run machinery.
         while let Some(task) = unsafe { next.as_ref() } {
             tasks.push(task.reference());
-            next = self.links(task).next.get().unwrap_or(ptr::null());
+            next = self.links(task).next.get();
         }
         tasks
     }
@@ -122,7 +127,7 @@ impl TaskList {
             if ptr::eq(task, address) {
                 return Some(task.reference());
             }
-            next = self.links(task).next.get().unwrap_or(ptr::null());
+            next = self.links(task).next.get();
         }
         None
     }
@@ -131,7 +136,7 @@ impl TaskList {
         task.links(self.which)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Members> {
+    fn lock(&self) -> SpinlockGuard<'_, Members> {
         self.members.lock()
     }
 }

@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 
 /// The values of one task, by the address of their key. Only the task's own OS thread touches them.
 pub(crate) struct Locals {
-    values: RefCell<Vec<Entry>>,
+    /// Without a destructor: `destroy` leaves it empty.
+    values: ManuallyDrop<RefCell<Vec<Entry>>>,
     destroyed: Cell<bool>,
 }
 
@@ -28,7 +30,7 @@ pub(crate) enum Local {
 impl Locals {
     pub(super) fn new() -> Locals {
         Locals {
-            values: RefCell::new(Vec::new()),
+            values: ManuallyDrop::new(RefCell::new(Vec::new())),
             destroyed: Cell::new(false),
         }
     }
@@ -53,7 +55,12 @@ impl Locals {
 
     /// Destroys all values, the youngest first, each by `destroy`; on the task's own stack, where
     /// their destructors may do what they like, even make new ones.
+    #[inline]
     pub(super) fn destroy(&self, destroy: impl Fn(Box<dyn Any>)) {
+        if self.values.borrow().capacity() == 0 {
+            self.destroyed.set(true);
+            return;
+        }
         // Not a temporary of the loop: nothing may borrow the list while user code runs.
         while let Some(value) = self.take_youngest() {
             destroy(value);

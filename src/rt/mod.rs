@@ -32,6 +32,7 @@ mod pulse;
 mod queue;
 mod reactor;
 mod reason;
+mod records;
 mod report;
 mod runtime;
 mod shared;

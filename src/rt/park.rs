@@ -70,10 +70,21 @@ pub(crate) fn on_green_thread() -> bool {
     current::hub_of_task().is_some()
 }
 
+/// Has this moment passed, as far as the caller's hub knows? A hub looks at the clock once a turn, and so before
+/// it wakes whom a timer wakes: a waiter that asks here reads no clock, and is never early.
+#[inline]
+pub(crate) fn has_passed(deadline: Instant) -> bool {
+    deadline != Instant::NEVER
+        && match current::hub() {
+            Some(hub) => hub.now() >= deadline,
+            None => Instant::now() >= deadline,
+        }
+}
+
 /// Sleeps until `deadline`.
 pub(crate) fn sleep_until(deadline: Instant) {
     spend();
-    while Instant::now() < deadline {
+    while !has_passed(deadline) {
         park(Reason::Sleep, deadline);
     }
 }

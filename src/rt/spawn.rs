@@ -31,10 +31,11 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let runtime = current::runtime()?;
-    let options = options(&runtime, request, spawned_at, Group::to_inherit());
-    // SAFETY: nothing is borrowed; the closure may start on any OS thread.
-    Ok(unsafe { spawn_unchecked(&runtime, options, f, false) })
+    current::with_runtime(|runtime| {
+        let options = options(runtime, request, spawned_at, Group::to_inherit());
+        // SAFETY: nothing is borrowed; the closure may start on any OS thread.
+        unsafe { spawn_unchecked(runtime, options, f, false) }
+    })
 }
 
 /// Spawns a task into the runtime of a handle.
@@ -93,11 +94,12 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let runtime = current::runtime()?;
-    let mut options = options(&runtime, request, spawned_at, Some(scope.clone()));
-    options.deadline = cancel::deadline();
-    // SAFETY: by the caller's promise; the closure may start on any OS thread.
-    Ok(unsafe { spawn_unchecked(&runtime, options, f, false) })
+    current::with_runtime(|runtime| {
+        let mut options = options(runtime, request, spawned_at, Some(scope.clone()));
+        options.deadline = cancel::deadline();
+        // SAFETY: by the caller's promise; the closure may start on any OS thread.
+        unsafe { spawn_unchecked(runtime, options, f, false) }
+    })
 }
 
 /// Spawns a task into a group that is waited for by whoever likes.
@@ -111,12 +113,14 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let runtime = current::runtime()?;
-    let options = options(&runtime, request, spawned_at, Some(group.clone()));
-    // SAFETY: nothing is borrowed; the closure may start on any OS thread.
-    Ok(unsafe { spawn_unchecked(&runtime, options, f, false) })
+    current::with_runtime(|runtime| {
+        let options = options(runtime, request, spawned_at, Some(group.clone()));
+        // SAFETY: nothing is borrowed; the closure may start on any OS thread.
+        unsafe { spawn_unchecked(runtime, options, f, false) }
+    })
 }
 
+#[inline]
 fn options(
     runtime: &Shared,
     request: Request,

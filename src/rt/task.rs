@@ -370,6 +370,8 @@ impl Task {
         self.identity.name.as_deref().unwrap_or("<unnamed>")
     }
 
+    /// Inlined, so that the record is made where it will lie.
+    #[inline(always)]
     pub(super) fn new(
         vtable: &'static VTable,
         life: Life,
@@ -405,7 +407,7 @@ impl Task {
             },
             group: options.group,
             spawns_into: RefCell::new(None),
-            links: Default::default(),
+            links: [const { Links::new() }; 2],
             locals: Locals::new(),
             inherited: Inherited::new(options.inherited),
             parker: None,

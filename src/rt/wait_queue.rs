@@ -16,11 +16,11 @@ use super::clock::Instant;
 use super::park::{self, park};
 use super::reason::Reason;
 use super::task::{Task, Woken};
-use crate::sys::sync::{AtomicUsize, Cell, Mutex, MutexGuard, Ordering};
+use crate::sys::sync::{AtomicUsize, Cell, Ordering, Spinlock, SpinlockGuard};
 
 /// See the module's text.
 pub(crate) struct WaitQueue {
-    list: Mutex<List>,
+    list: Spinlock<List>,
     /// How many wait; a hint that is exact for whoever holds the lock.
     length: AtomicUsize,
 }
@@ -65,7 +65,7 @@ impl WaitQueue {
     /// An empty queue.
     pub(crate) const fn new() -> WaitQueue {
         WaitQueue {
-            list: Mutex::new(List {
+            list: Spinlock::new(List {
                 first: ptr::null(),
                 last: ptr::null(),
             }),
@@ -145,7 +145,7 @@ impl WaitQueue {
                     mem::forget(place);
                     return Waited::Signalled(token);
                 }
-                if deadline != Instant::NEVER && Instant::now() >= deadline {
+                if park::has_passed(deadline) {
                     return place.give_up();
                 }
                 park(reason, deadline);
@@ -192,7 +192,7 @@ impl WaitQueue {
 /// A locked queue. Nothing may park, and no user code may run, while it exists.
 pub(crate) struct Locked<'queue> {
     length: &'queue AtomicUsize,
-    list: MutexGuard<'queue, List>,
+    list: SpinlockGuard<'queue, List>,
 }
 
 impl Locked<'_> {

@@ -10,5 +10,6 @@ pub(crate) mod fork;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod signal;
+mod spin;
 pub(crate) mod stack;
 pub(crate) mod sync;

@@ -7,6 +7,7 @@
 //! there. Under `cfg(sylvan_tsan)` they also tell ThreadSanitizer of the order they make, which it
 //! cannot see: the toolchain's std is not instrumented.
 
+pub(crate) use super::spin::{Spinlock, SpinlockGuard};
 pub(crate) use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;

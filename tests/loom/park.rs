@@ -46,6 +46,10 @@ pub(crate) fn park(_reason: Reason, deadline: Instant) {
     });
 }
 
+pub(crate) fn has_passed(deadline: Instant) -> bool {
+    deadline != Instant::NEVER && Instant::now() >= deadline
+}
+
 pub(crate) fn with_current<R>(f: impl FnOnce(NonNull<Task>) -> R) -> R {
     let current = CURRENT.with(Cell::get);
     f(NonNull::new(current.cast_mut()).expect("a thread that is no task"))

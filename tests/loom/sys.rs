@@ -139,6 +139,9 @@ pub(crate) mod sync {
         }
     }
 
+    /// To loom a lock is a lock, however it waits.
+    pub(crate) use {Mutex as Spinlock, MutexGuard as SpinlockGuard};
+
     pub(crate) struct MutexGuard<'mutex, T>(&'mutex Mutex<T>);
 
     impl<T> Deref for MutexGuard<'_, T> {
