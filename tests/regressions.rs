@@ -693,3 +693,27 @@ fn who_swallows_every_cancellation_lets_others_run() {
         assert!(stubborn.join().is_ok(), "its value wins, it did return");
     });
 }
+
+/// A `stop` that ended one run cancelled the main green thread of the next one as well, if that began before it
+/// had looked whom to cancel.
+#[test]
+fn a_stop_ends_one_run_and_not_the_next() {
+    let stops_and_runs = || {
+        let runtime = Runtime::new().unwrap();
+        let handle = runtime.handle();
+        let (ask, asked) = std::sync::mpsc::channel();
+        let stopper = std::thread::spawn(move || asked.iter().for_each(|()| handle.stop()));
+        for round in 0..5000 {
+            ask.send(()).unwrap();
+            runtime.run_forever();
+            let next = runtime.try_run(thread::yield_now);
+            assert!(next.is_ok(), "in round {round}");
+        }
+        drop(ask);
+        stopper.join().unwrap();
+    };
+    // Many of them, so that each is interrupted at its work now and then.
+    std::thread::scope(|scope| {
+        (0..8).for_each(|_| drop(scope.spawn(stops_and_runs)));
+    });
+}

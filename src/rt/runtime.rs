@@ -154,8 +154,7 @@ impl Runtime {
         if self.hub.has_tasks() {
             own_hub::guard_those_left();
         }
-        *self.main() = None;
-        self.shared.stop_requested.store(false, Ordering::SeqCst);
+        self.shared.end_run();
         join.into_result()
     }
 

@@ -354,12 +354,26 @@ impl Shared {
 
     /// See [`Handle::stop`].
     pub(super) fn stop(&self) {
-        self.stop_requested.store(true, Ordering::SeqCst);
+        // In one step with the look at whose request it is: it ends the run that goes on now, or else the next
+        // one, and not both.
+        let main = {
+            let main = self.main.lock();
+            self.stop_requested.store(true, Ordering::SeqCst);
+            main.clone()
+        };
         self.stopped.wake_all();
-        let main = self.main.lock().clone();
         if let Some(main) = main {
             main.cancel();
         }
+    }
+
+    /// A run has ended, and with it the request to stop it.
+    pub(super) fn end_run(&self) {
+        let mut main = self.main.lock();
+        self.stop_requested.store(false, Ordering::SeqCst);
+        let ended = main.take();
+        drop(main);
+        drop(ended);
     }
 
     /// From now on no task is spawned; those that are alive are cancelled.
