@@ -409,6 +409,7 @@ impl Hub {
         let Some(context) = context else {
             report::fatal(format_args!("a task that has no context would run"));
         };
+        self.queue.prefetch();
         task.seat.run.set(Run::Running);
         task.note_run();
         self.budget.set(BUDGET);

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use crossbeam_deque::{Stealer, Worker};
 
 use super::task::Task;
+use crate::sys::cache;
 
 /// A task that may be run, with the run machinery's count of it.
 #[derive(Clone, Copy)]
@@ -86,6 +87,20 @@ impl RunQueue {
                 .pop()
                 .map(|runnable| runnable.0)
                 .or_else(|| self.pop_ring())
+        }
+    }
+
+    /// Asks for what will be needed of the tasks that are probably next.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        // SAFETY: as in `push`.
+        let ring = unsafe { &*self.ring.get() };
+        if let Some(next) = ring.front() {
+            // SAFETY: queued tasks are alive.
+            unsafe { next.as_ref() }.prefetch_stack();
+        }
+        if let Some(later) = ring.get(2) {
+            cache::prefetch(later.as_ptr().cast());
         }
     }
 
