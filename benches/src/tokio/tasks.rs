@@ -3,11 +3,12 @@
 use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use sylvan_benches::arguments::Arguments;
 use sylvan_benches::machine::Memory;
 use sylvan_benches::outcome::{Meter, Outcome, bytes_each};
 use sylvan_benches::random;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
 pub fn yields(arguments: &Arguments) -> Outcome {
@@ -110,12 +111,13 @@ pub fn memory(arguments: &Arguments) -> Outcome {
         let mut tasks = Vec::with_capacity(count as usize);
         let before = Memory::now();
         let meter = Meter::start();
-        let gate = Arc::new(Notify::new());
+        let gate = Arc::new(Semaphore::new(0));
         tasks.extend((0..count).map(|_| tokio::spawn(park(gate.clone()))));
-        // One turn: each runs up to its wait.
-        yield_now().await;
+        while PARKED.load(Ordering::Relaxed) < count {
+            yield_now().await;
+        }
         let outcome = bytes_each(&before, count, &meter);
-        gate.notify_waiters();
+        gate.add_permits(count as usize);
         for task in tasks {
             task.await.unwrap();
         }
@@ -123,6 +125,10 @@ pub fn memory(arguments: &Arguments) -> Outcome {
     })
 }
 
-async fn park(gate: Arc<Notify>) {
-    gate.notified().await;
+/// How many have come to their wait.
+static PARKED: AtomicU64 = AtomicU64::new(0);
+
+async fn park(gate: Arc<Semaphore>) {
+    PARKED.fetch_add(1, Ordering::Relaxed);
+    gate.acquire().await.unwrap().forget();
 }
