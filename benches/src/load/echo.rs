@@ -100,7 +100,9 @@ impl Load {
             match self.clients[index].hot {
                 Some(under_way) => self.send_hot(index, under_way * self.plan.size)?,
                 // Who thinks equally long would for ever send all at the same moment.
-                None => self.thinking.push_back((begun + apart * index as u32, index)),
+                None => self
+                    .thinking
+                    .push_back((begun + apart * index as u32, index)),
             }
         }
         let counted = self.plan.messages < u64::MAX;
