@@ -7,6 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// Those in Rust. Not the harness, which runs already.
+const RUST: &[&str] = &[
+    "bench-sylvan",
+    "bench-tokio",
+    "bench-may",
+    "bench-threads",
+    "bench-limit",
+    "bench-load",
+];
+
 /// The built programs.
 pub struct Programs {
     folder: PathBuf,
@@ -18,20 +28,16 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds those in Rust by cargo's `profile`.
-    pub fn build(profile: &str) -> Result<Programs, String> {
+    /// Builds those in Rust that are `wanted`, or all of them, by cargo's `profile`.
+    pub fn build(profile: &str, wanted: &[&str]) -> Result<Programs, String> {
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let mut build = Command::new(cargo);
         build
-            .args([
-                "build",
-                "--package",
-                "sylvan-benches",
-                "--bins",
-                "--profile",
-                profile,
-            ])
+            .args(["build", "--package", "sylvan-benches", "--profile", profile])
             .current_dir(sources());
+        for program in if wanted.is_empty() { RUST } else { wanted } {
+            build.args(["--bin", program]);
+        }
         succeed(&mut build)?;
         let folder = if profile == "dev" { "debug" } else { profile };
         Ok(Programs {

@@ -22,9 +22,12 @@ use sylvan_benches::machine;
 const USAGE: &str = "\
 Measures sylvan beside its peers.
 
-  run [FILTER ...] [--rounds N] [--quick]   all cases, or those whose names contain a FILTER, N rounds
-                                            (default 5), with a tenth of the work if --quick; the
-                                            report goes to target/bench-report/
+  run [FILTER ...]                          all cases, or those whose names contain a FILTER; the report
+                                            goes to target/bench-report/
+      --rounds N                            default 5
+      --quick                               a tenth of the work
+      --only PEER,PEER                      sylvan beside these only
+      --keep-peers                          builds sylvan's program and no other: theirs are as they were
   report                                    writes the report anew from its report.json
   readme                                    writes its summary into README.md
   profile CASE [--peer PEER] [-- TOOL ...]  one case of one peer, alone, under TOOL if one is given

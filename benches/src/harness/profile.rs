@@ -3,7 +3,7 @@
 use crate::build::Programs;
 use crate::cases::Size;
 use crate::measure::Measure;
-use crate::peers::OURS;
+use crate::peers::{OURS, Program};
 use crate::rounds::{PROFILE, chosen};
 
 pub fn run(words: &[&str]) -> Result<(), String> {
@@ -20,7 +20,12 @@ pub fn run(words: &[&str]) -> Result<(), String> {
     let case = case.ok_or_else(|| format!("no case is called {name}"))?;
     let peer = case.peers.iter().find(|peer| peer.name == wanted);
     let peer = peer.ok_or_else(|| format!("{wanted} takes no part in {name}"))?;
-    let mut programs = Programs::build(PROFILE)?;
+    // Its own, and the one it talks to.
+    let own = match peer.program {
+        Program::Rust(name) => name,
+        Program::Go | Program::Python(..) => "bench-load",
+    };
+    let mut programs = Programs::build(PROFILE, &[own, "bench-load"])?;
     if !peer.is_rust() {
         programs.add_other_languages();
     }

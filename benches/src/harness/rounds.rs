@@ -20,12 +20,24 @@ struct Plan<'a> {
     filters: Vec<&'a str>,
     rounds: usize,
     size: Size,
+    /// The peers that take part; all if there are none here.
+    only: Vec<&'a str>,
+    /// Their programs are taken as they lie there: they hold no code of sylvan's.
+    keep_peers: bool,
 }
 
 pub fn run(words: &[&str]) -> Result<(), String> {
     let plan = Plan::of(words)?;
-    let cases = chosen(&plan.filters)?;
-    let mut programs = Programs::build(PROFILE)?;
+    let mut cases = chosen(&plan.filters)?;
+    for case in &mut cases {
+        case.peers.retain(|peer| plan.wants(peer));
+    }
+    let wanted = if plan.keep_peers {
+        &["bench-sylvan"][..]
+    } else {
+        &[]
+    };
+    let mut programs = Programs::build(PROFILE, wanted)?;
     programs.add_other_languages();
     let mut warnings = programs.skipped.clone();
     let counter = Counter::find();
@@ -69,6 +81,8 @@ impl Plan<'_> {
             filters: Vec::new(),
             rounds: 5,
             size: Size::Full,
+            only: Vec::new(),
+            keep_peers: false,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -78,11 +92,21 @@ impl Plan<'_> {
                     let rounds = words.next().and_then(|word| word.parse().ok());
                     plan.rounds = rounds.ok_or("--rounds: expected a number")?;
                 }
+                "--only" => {
+                    let peers = words.next().ok_or("--only: expected PEER,PEER")?;
+                    plan.only = peers.split(',').collect();
+                }
+                "--keep-peers" => plan.keep_peers = true,
                 option if option.starts_with('-') => return Err(format!("{option}: unknown")),
                 filter => plan.filters.push(filter),
             }
         }
         Ok(plan)
+    }
+
+    /// Sylvan always: the others are compared with it.
+    fn wants(&self, peer: &Peer) -> bool {
+        self.only.is_empty() || peer.name == OURS || self.only.contains(&peer.name)
     }
 }
 

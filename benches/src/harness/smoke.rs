@@ -7,7 +7,7 @@ use crate::rounds::chosen;
 
 pub fn run(filters: &[&str]) -> Result<(), String> {
     let cases = chosen(filters)?;
-    let programs = Programs::build("dev")?;
+    let programs = Programs::build("dev", &[])?;
     let measure = Measure {
         programs: &programs,
         size: Size::Smoke,

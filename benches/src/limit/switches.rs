@@ -1,6 +1,6 @@
 //! corosensei without a scheduler: a queue of coroutines, each resumed in turn.
 
-use corosensei::stack::{DefaultStack, Stack, StackPointer};
+use corosensei::stack::{Stack, StackPointer};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -15,8 +15,12 @@ pub fn yields(arguments: &Arguments) -> Outcome {
     let each = arguments.number("count", 10_000_000_u64) / tasks;
     let depth: u32 = arguments.number("depth", 0);
     let meter = Meter::start();
-    let mut ring: VecDeque<_> = (0..tasks)
-        .map(|_| Coroutine::new(move |yielder, ()| yield_often(yielder, each, depth)))
+    let mut ring: VecDeque<_> = stacks(tasks as usize)
+        .map(|stack| {
+            Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
+                yield_often(yielder, each, depth);
+            })
+        })
         .collect();
     while let Some(mut next) = ring.pop_front() {
         if let CoroutineResult::Yield(()) = next.resume(()) {
@@ -50,9 +54,7 @@ pub fn spawns(arguments: &Arguments) -> Outcome {
     let batch: u64 = arguments.number("batch", 1000);
     let batches = arguments.number("count", 1_000_000_u64) / batch;
     let yielding = arguments.flag("yield");
-    let mut stacks: Vec<_> = (0..batch)
-        .map(|_| DefaultStack::new(64 << 10).expect("a thousand stacks are to be had"))
-        .collect();
+    let mut stacks: Vec<_> = stacks(batch as usize).collect();
     let mut tasks = Vec::with_capacity(batch as usize);
     let meter = Meter::start();
     for _ in 0..batches {
@@ -76,22 +78,16 @@ pub fn spawns(arguments: &Arguments) -> Outcome {
     meter.stop(batches * batch)
 }
 
-/// One mapping, cut into stacks, a page touched of each.
+/// A page touched of each stack.
 pub fn memory(arguments: &Arguments) -> Outcome {
-    const SIZE: usize = 64 << 10;
     let count: usize = arguments.number("tasks", 100_000);
     let mut tasks = Vec::with_capacity(count);
     let before = Memory::now();
     let meter = Meter::start();
-    let slab = map(count * SIZE);
-    tasks.extend((0..count).map(|index| {
-        let top = slab + (index + 1) * SIZE;
-        let mut task = Coroutine::with_stack(
-            Slice { top, size: SIZE },
-            |yielder: &Yielder<(), ()>, ()| {
-                yielder.suspend(());
-            },
-        );
+    tasks.extend(stacks(count).map(|stack| {
+        let mut task = Coroutine::with_stack(stack, |yielder: &Yielder<(), ()>, ()| {
+            yielder.suspend(());
+        });
         task.resume(());
         task
     }));
@@ -100,6 +96,19 @@ pub fn memory(arguments: &Arguments) -> Outcome {
         task.resume(());
     }
     outcome
+}
+
+/// The size of a stack.
+const SIZE: usize = 64 << 10;
+
+/// One mapping, cut into stacks. Their tops are not equally far from a page's end, so that they share
+/// no line of the cache.
+fn stacks(count: usize) -> impl Iterator<Item = Slice> {
+    let slab = map(count * SIZE);
+    (0..count).map(move |index| Slice {
+        top: slab + (index + 1) * SIZE - (index % 32) * 64,
+        bottom: slab + index * SIZE,
+    })
 }
 
 /// Address space that costs nothing until it is touched; it is never given back.
@@ -118,17 +127,17 @@ fn map(size: usize) -> usize {
 /// A piece of the mapping. Without a guard: what runs on it does nothing but suspend.
 struct Slice {
     top: usize,
-    size: usize,
+    bottom: usize,
 }
 
-// SAFETY: the piece is mapped, aligned to pages, and no other has it.
+// SAFETY: the piece is mapped and no other has it; its top is aligned to 64 bytes, its bottom to pages.
 unsafe impl Stack for Slice {
     fn base(&self) -> StackPointer {
         StackPointer::new(self.top).expect("a mapping does not begin at null")
     }
 
     fn limit(&self) -> StackPointer {
-        StackPointer::new(self.top - self.size).expect("a mapping does not begin at null")
+        StackPointer::new(self.bottom).expect("a mapping does not begin at null")
     }
 }
 
