@@ -7,8 +7,9 @@ use crate::build::output_of;
 use crate::measure::Measure;
 use crate::peers::Peer;
 use crate::process::Running;
+use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{self, Command};
 use std::thread;
 use std::time::Duration;
@@ -20,8 +21,8 @@ pub enum Counter {
     Strace,
 }
 
-/// How long one who counts may take to attach to a server.
-const ATTACH: Duration = Duration::from_millis(500);
+/// How long strace may take to attach to a server.
+const ATTACH: Duration = Duration::from_secs(1);
 
 impl Counter {
     /// The better one that is there.
@@ -49,40 +50,42 @@ impl Counter {
         workers: u64,
     ) -> Result<f64, String> {
         let (server, port) = measure.start_server(peer, "echo", workers)?;
-        let short = (3 * connections).max(5000);
+        let short = (3 * connections).max(20_000);
         let long = 3 * short;
         let mut calls = [0.0; 2];
         for (messages, calls) in [short, long].into_iter().zip(&mut calls) {
-            let (counting, output) = self.attach(&server)?;
             let mut load = measure.echo_load(&server, port, connections);
             load.args(["--messages", &messages.to_string()]);
-            Running::start(load, None)?.figures()?;
-            counting.interrupt();
-            *calls = self.read(&output)?;
+            *calls = self.during(load, server.pid())?;
         }
         let [short_calls, long_calls] = calls;
         Ok((long_calls - short_calls) / (long - short) as f64)
     }
 
-    fn attach(self, server: &Running) -> Result<(Running, PathBuf), String> {
-        let output = std::env::temp_dir().join(format!("sylvan-benches-{}.count", process::id()));
-        let pid = server.pid().to_string();
-        let mut command = match self {
+    /// The system calls that the process `pid` makes while `load` runs.
+    fn during(self, load: Command, pid: u32) -> Result<f64, String> {
+        let output = env::temp_dir().join(format!("sylvan-benches-{}.count", process::id()));
+        let file = output.to_string_lossy();
+        let pid = pid.to_string();
+        match self {
+            // It attaches first, and ends with the command that it is given.
             Counter::Perf => {
-                let mut perf = Command::new("perf");
-                perf.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &pid]);
-                perf
+                let event = "raw_syscalls:sys_enter";
+                let perf = [
+                    "perf", "stat", "-x,", "-e", event, "-o", &file, "-p", &pid, "--",
+                ];
+                Running::start_under(&perf, &load, None)?.text()?;
             }
             Counter::Strace => {
                 let mut strace = Command::new("strace");
-                strace.args(["-f", "-c", "-p", &pid]);
-                strace
+                strace.args(["-f", "-c", "-o", &file, "-p", &pid]);
+                let strace = Running::start(strace, None)?;
+                thread::sleep(ATTACH);
+                Running::start(load, None)?.text()?;
+                strace.interrupt();
             }
-        };
-        command.arg("-o").arg(&output);
-        let counting = Running::start(command, None)?;
-        thread::sleep(ATTACH);
-        Ok((counting, output))
+        }
+        self.read(&output)
     }
 
     fn read(self, output: &Path) -> Result<f64, String> {
