@@ -38,8 +38,9 @@ pub fn write() -> Result<(), String> {
 fn summary(report: &Report) -> String {
     let fact = |name: &str| report.machine.get(name).map_or("unknown", String::as_str);
     let mut text = format!(
-        "Medians of {} rounds in turns, {}, {} cores, Linux {}, {}. One worker each, but where it says two; \
-         `benches/README.md` says what each line is.\n\n| |",
+        "Beside its peers, by `cargo run -p sylvan-benches -- run`: medians of {} rounds in turns, {}, {} cores, \
+         Linux {}, {}. One worker each, but where it says two; `benches/README.md` says what each line is, and \
+         what is fair.\n\n| |",
         report.rounds,
         fact("processor"),
         fact("cores"),
