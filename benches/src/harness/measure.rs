@@ -107,8 +107,9 @@ impl Measure<'_> {
         if hot {
             load.args(["--hot", "1", "--think-us", "10000"]);
         }
-        let core = (workers == 1).then_some(CLIENT_CORE);
-        Ok(figures(&Running::start(load, kept_to(core))?.figures()?))
+        Ok(figures(
+            &Running::start(load, client_core(workers))?.figures()?,
+        ))
     }
 
     /// Clients for that server.
@@ -171,6 +172,11 @@ impl Measure<'_> {
         let client = self.start_alone(peer, "crawl", &work, 1, Some(CLIENT_CORE))?;
         Ok(figures(&client.figures()?))
     }
+}
+
+/// Where the clients of a server with so many workers run.
+pub fn client_core(workers: u64) -> Option<usize> {
+    kept_to((workers == 1).then_some(CLIENT_CORE))
 }
 
 /// The core, if there is more than one to choose from.

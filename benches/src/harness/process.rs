@@ -27,10 +27,12 @@ impl Running {
     pub fn start(mut command: Command, core: Option<usize>) -> Result<Running, String> {
         let name = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        // SAFETY: between fork and exec, both make a system call and touch no memory of others.
+        // SAFETY: between fork and exec, each of these makes a system call and touches no memory of others.
         unsafe {
             command.pre_exec(move || {
                 machine::die_with_parent();
+                // A shell has those that it starts in the background ignore it, and they hand that on.
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
                 core.map_or(Ok(()), machine::pin)
             });
         }
@@ -105,7 +107,8 @@ impl Running {
     /// Interrupts it, as ^C would, and waits for its end.
     pub fn interrupt(mut self) {
         self.send_interrupt();
-        let _ = self.child.wait();
+        // If it takes longer than that it is killed.
+        self.has_ended_within(Duration::from_secs(10));
     }
 
     fn send_interrupt(&self) {

@@ -110,10 +110,15 @@ impl Plan<'_> {
     }
 }
 
-/// The cases whose names contain one of `filters`; all without a filter.
+/// The cases that `filters` name, in whole or in part; all without a filter.
 pub fn chosen(filters: &[&str]) -> Result<Vec<Case>, String> {
     let mut cases = cases::all();
-    let wanted = |case: &Case| filters.iter().any(|filter| case.name.contains(filter));
+    let names: Vec<_> = cases.iter().map(|case| case.name).collect();
+    // "echo-100" is that case, and not those that begin so as well.
+    let is_meant = |name: &str, filter: &str| {
+        name == filter || (!names.contains(&filter) && name.contains(filter))
+    };
+    let wanted = |case: &Case| filters.iter().any(|filter| is_meant(case.name, filter));
     cases.retain(|case| filters.is_empty() || wanted(case));
     if cases.is_empty() {
         return Err(format!("no case is called like {}", filters.join(" or ")));

@@ -4,7 +4,7 @@
 //! Two loads of different lengths are counted; the difference leaves out what connections cost.
 
 use crate::build::output_of;
-use crate::measure::Measure;
+use crate::measure::{self, Measure};
 use crate::peers::Peer;
 use crate::process::Running;
 use std::env;
@@ -44,26 +44,27 @@ impl Counter {
     /// System calls for each message of an echo server.
     pub fn count(
         self,
-        measure: &Measure<'_>,
+        measuring: &Measure<'_>,
         peer: &Peer,
         connections: u64,
         workers: u64,
     ) -> Result<f64, String> {
-        let (server, port) = measure.start_server(peer, "echo", workers)?;
+        let (server, port) = measuring.start_server(peer, "echo", workers)?;
         let short = (3 * connections).max(20_000);
         let long = 3 * short;
+        let core = measure::client_core(workers);
         let mut calls = [0.0; 2];
         for (messages, calls) in [short, long].into_iter().zip(&mut calls) {
-            let mut load = measure.echo_load(&server, port, connections);
+            let mut load = measuring.echo_load(&server, port, connections);
             load.args(["--messages", &messages.to_string()]);
-            *calls = self.during(load, server.pid())?;
+            *calls = self.during(load, server.pid(), core)?;
         }
         let [short_calls, long_calls] = calls;
         Ok((long_calls - short_calls) / (long - short) as f64)
     }
 
     /// The system calls that the process `pid` makes while `load` runs.
-    fn during(self, load: Command, pid: u32) -> Result<f64, String> {
+    fn during(self, load: Command, pid: u32, core: Option<usize>) -> Result<f64, String> {
         let output = env::temp_dir().join(format!("sylvan-benches-{}.count", process::id()));
         let file = output.to_string_lossy();
         let pid = pid.to_string();
@@ -74,14 +75,14 @@ impl Counter {
                 let perf = [
                     "perf", "stat", "-x,", "-e", event, "-o", &file, "-p", &pid, "--",
                 ];
-                Running::start_under(&perf, &load, None)?.text()?;
+                Running::start_under(&perf, &load, core)?.text()?;
             }
             Counter::Strace => {
                 let mut strace = Command::new("strace");
                 strace.args(["-f", "-c", "-o", &file, "-p", &pid]);
                 let strace = Running::start(strace, None)?;
                 thread::sleep(ATTACH);
-                Running::start(load, None)?.text()?;
+                Running::start(load, core)?.text()?;
                 strace.interrupt();
             }
         }
