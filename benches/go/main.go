@@ -444,14 +444,18 @@ func crawl() outcome {
 type random uint64
 
 func (r *random) below(bound uint64) uint64 {
+	return r.next() % bound
+}
+
+func (r *random) next() uint64 {
 	*r = *r*6_364_136_223_846_793_005 + 1_442_695_040_888_963_407
-	return uint64(*r>>32) % bound
+	return uint64(*r >> 32)
 }
 
 func compute(steps int) uint64 {
 	random, sum := random(42), uint64(0)
 	for i := 0; i < steps; i++ {
-		sum ^= random.below(1<<64 - 1)
+		sum ^= random.next()
 	}
 	return sum
 }
