@@ -1,5 +1,5 @@
 //! The table of what is measured: workloads with their arguments, who takes part, what is told of each,
-//! and the marks that sylvan is to reach.
+//! and the marks that sylvan is to reach. It is long because it is a table, and better read in one place.
 
 use crate::peers::{
     AIOHTTP, ASYNCIO, COROSENSEI, EPOLL, GEVENT, GO, HYPER, MAY, MIO, Peer, REQWEST, STD, SYLVAN,
