@@ -717,3 +717,36 @@ fn a_stop_ends_one_run_and_not_the_next() {
         (0..8).for_each(|_| drop(scope.spawn(stops_and_runs)));
     });
 }
+
+/// When a nursery ended, its threads were cancelled one by one and its body last. Who had joined one of the first
+/// could see its end before it was cancelled itself: the join returned an error, which counted as a second failure.
+#[test]
+fn a_nursery_that_ends_unwinds_whoever_sees_it() {
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    for round in 0..1000 {
+        let all_wait = AtomicBool::new(false);
+        let ended = runtime.run(|| {
+            task::nursery(|nursery| {
+                nursery.spawn(|| {
+                    while !all_wait.load(Ordering::SeqCst) {
+                        thread::yield_now();
+                    }
+                    Err::<(), _>("the only failure")
+                });
+                let joiners = (0..200).map(|_| {
+                    let sleeper = nursery.spawn(|| thread::sleep(HOUR));
+                    nursery.spawn(move || sleeper.join())
+                });
+                let joiners: Vec<_> = joiners.collect();
+                all_wait.store(true, Ordering::SeqCst);
+                // The youngest are cancelled first.
+                joiners
+                    .into_iter()
+                    .rev()
+                    .try_for_each(task::NurseryHandle::join)
+            })
+        });
+        let failures = ended.unwrap_err();
+        assert_eq!(failures.len(), 1, "in round {round}: {failures:?}");
+    }
+}

@@ -224,7 +224,7 @@ impl<'scope> Nursery<'scope, '_> {
     /// });
     /// ```
     pub fn cancel(&self) {
-        self.group.cancel_with_body();
+        self.group.cancel();
     }
 
     /// How many of its threads have not ended.
