@@ -750,3 +750,24 @@ fn a_nursery_that_ends_unwinds_whoever_sees_it() {
         assert_eq!(failures.len(), 1, "in round {round}: {failures:?}");
     }
 }
+
+/// An error of a nursery's body is converted by the user's code. If that panicked the threads were not cancelled, and
+/// the panic went on only when they had ended by themselves.
+#[test]
+fn a_panic_in_the_conversion_of_a_bodys_error_ends_the_nursery() {
+    struct Bad;
+    impl From<Bad> for Box<dyn std::error::Error + Send + Sync> {
+        fn from(_: Bad) -> Self {
+            panic!("not to be converted")
+        }
+    }
+    sylvan::run(|| {
+        let ended = panic::catch_unwind(|| {
+            task::nursery(|nursery| {
+                nursery.spawn(|| thread::sleep(HOUR));
+                Err::<(), _>(Bad)
+            })
+        });
+        assert!(ended.is_err());
+    });
+}

@@ -145,8 +145,10 @@ where
     let value = group.enclose(Reason::Nursery, || {
         let end = EndIfUnwound(group);
         let outcome = rt::with_group(group, || body(&nursery));
+        // The conversion of an error is the user's, too, and may panic.
+        let result = outcome?.into_result();
         std::mem::forget(end);
-        match outcome?.into_result() {
+        match result {
             Ok(value) => Some(value),
             Err(error) => {
                 group.fail(current(), Box::new(Returned(error)));
