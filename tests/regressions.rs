@@ -771,3 +771,34 @@ fn a_panic_in_the_conversion_of_a_bodys_error_ends_the_nursery() {
         assert!(ended.is_err());
     });
 }
+
+/// At the end of its items a `map` or `imap` waited for one more slot to find out that it needed none: for ever, if
+/// others had them all.
+#[test]
+fn a_map_that_is_through_waits_for_no_slot() {
+    sylvan::run(|| {
+        let pool = Arc::new(task::Pool::new(1));
+        let mut results = pool.imap([1], |n| n);
+        assert_eq!(results.next().unwrap().unwrap(), 1);
+        let holder = pool.spawn(|| thread::sleep(HOUR));
+        assert!(results.next().is_none());
+        assert!(pool.imap([0; 0], |n| n).next().is_none());
+        assert!(pool.imap_unordered([0; 0], |n| n).next().is_none());
+        assert!(pool.map([0; 0], |n: i32| n).is_empty());
+        holder.cancel();
+        assert!(holder.join().is_err());
+
+        let (from, others) = (pool.clone(), pool.clone());
+        let mapped = thread::spawn(move || {
+            from.map([1], |n| {
+                thread::yield_now();
+                n
+            })
+        });
+        thread::yield_now();
+        // It stands in line for the slot that the only call has, and keeps it.
+        let next = thread::spawn(move || others.spawn(|| thread::sleep(HOUR)));
+        assert_eq!(mapped.join().unwrap(), [1]);
+        next.join().unwrap().cancel();
+    });
+}
