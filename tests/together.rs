@@ -743,3 +743,68 @@ fn a_pool_is_shared_and_works_from_plain_os_threads() {
         assert_eq!(pool.free(), 4);
     });
 }
+
+// ---- named ones
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
+#[test]
+fn a_builder_s_threads_fail_under_their_names() {
+    sylvan::run(|| {
+        let failures = nursery(|nursery| {
+            let child = named("child").spawn_in_nursery(nursery, || error("no luck"))?;
+            assert_eq!(child.thread().name(), Some("child"));
+            thread::sleep(HOUR);
+            io::Result::Ok(())
+        });
+        let failures = failures.unwrap_err();
+        assert_eq!(failures[0].thread().name(), Some("child"));
+        assert_eq!(failures[0].spawned_at().file(), file!());
+
+        let (group, pool) = (Group::new(), Pool::new(1));
+        drop(named("member").spawn_in_group(&group, || fail("boom")));
+        drop(named("worker").spawn_in_pool(&pool, || fail("bang")));
+        for (failures, begin, end) in [
+            (group.join(), "green thread 'member' (spawned at ", "boom"),
+            (pool.join(), "green thread 'worker' (spawned at ", "bang"),
+        ] {
+            let text = failures.unwrap_err().to_string();
+            assert!(text.starts_with(begin) && text.ends_with(end), "{text}");
+            assert!(text.contains(file!()), "{text}");
+        }
+        assert_eq!(pool.free(), 1);
+    });
+}
+
+#[test]
+fn a_builder_s_threads_wait_for_slots_and_give_them_back() {
+    sylvan::run(|| {
+        let pool = Pool::new(1);
+        let first = named("first").spawn_in_pool(&pool, thread::park).unwrap();
+        let full = time::timeout(Duration::from_millis(1), || {
+            named("second").spawn_in_pool(&pool, || ())
+        });
+        assert!(full.is_err());
+        first.thread().unpark();
+        let second = named("second").spawn_in_pool(&pool, || 2).unwrap();
+        assert_eq!(second.join().unwrap(), 2);
+
+        // One that never starts, and one that is refused before there is a slot.
+        let endless = named("endless").stack_size(usize::MAX);
+        let endless = endless.spawn_in_pool(&pool, || ()).unwrap();
+        assert!(endless.join().unwrap_err().is::<task::NoStack>());
+        while pool.free() == 0 {
+            thread::yield_now();
+        }
+        let holder = pool.spawn(thread::park);
+        let null = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            named("\0").spawn_in_pool(&pool, || ())
+        }));
+        assert!(null.is_err());
+        holder.cancel();
+        pool.join().unwrap();
+        assert_eq!(pool.free(), 1);
+    });
+}

@@ -17,6 +17,7 @@ mod group;
 mod members;
 mod nursery;
 mod pool;
+mod spawn;
 mod view;
 mod wait;
 

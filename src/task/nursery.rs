@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::{self, Location};
 use std::sync::Arc;
@@ -177,13 +178,29 @@ impl Drop for EndIfUnwound<'_> {
 impl<'scope> Nursery<'scope, '_> {
     /// Spawns a thread into the nursery. Never suspends.
     ///
-    /// In a nursery that ends it never runs.
+    /// In a nursery that ends it never runs. One with a name comes from
+    /// [`Builder::spawn_in_nursery`](crate::thread::Builder::spawn_in_nursery).
     ///
     /// # Panics
     ///
     /// As [`thread::spawn`](crate::thread::spawn).
     #[track_caller]
     pub fn spawn<F, R>(&'scope self, f: F) -> NurseryHandle<'scope, R::Value>
+    where
+        F: FnOnce() -> R + Send + 'scope,
+        R: Outcome + 'scope,
+        R::Value: Send + 'scope,
+    {
+        let spawned = self.spawn_with(Request::default(), Location::caller(), f);
+        spawned.expect("failed to spawn thread")
+    }
+
+    pub(super) fn spawn_with<F, R>(
+        &'scope self,
+        request: Request,
+        spawned_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<NurseryHandle<'scope, R::Value>>
     where
         F: FnOnce() -> R + Send + 'scope,
         R: Outcome + 'scope,
@@ -199,11 +216,11 @@ impl<'scope> Nursery<'scope, '_> {
         };
         // SAFETY: `nursery` returns or unwinds only after the last thread of the group has ended, and whatever
         // `'scope` can name lives longer than that.
-        let join = unsafe { rt::spawn_scoped(group, Request::default(), Location::caller(), run) };
-        NurseryHandle {
-            join: join.expect("failed to spawn thread"),
+        let join = unsafe { rt::spawn_scoped(group, request, spawned_at, run) }?;
+        Ok(NurseryHandle {
+            join,
             scope: PhantomData,
-        }
+        })
     }
 
     /// Ends the nursery: cancels its threads and its body. Never suspends.

@@ -39,7 +39,8 @@ impl Pool {
         }
     }
 
-    /// Suspends until there is a slot, and spawns a thread.
+    /// Suspends until there is a slot, and spawns a thread. One with a name comes from
+    /// [`Builder::spawn_in_pool`](crate::thread::Builder::spawn_in_pool).
     ///
     /// # Panics
     ///
@@ -171,6 +172,10 @@ impl Pool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub(super) fn members(&self) -> &Members {
+        &self.members
     }
 }
 
