@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use support::{HOUR, Numbers, must_end, scaled};
 use sylvan::runtime::Runtime;
-use sylvan::task::{self, Cancelled, Cause, Group, Pool, nursery};
+use sylvan::task::{self, Cancelled, Cause, Group, Pool, WaitFor, nursery};
 use sylvan::{thread, time};
 
 /// Counts itself when it is dropped.
@@ -741,6 +741,60 @@ fn a_pool_is_shared_and_works_from_plain_os_threads() {
         assert_eq!(total.load(SeqCst), 3 * scaled(300));
         assert!(gauge.most() <= 4);
         assert_eq!(pool.free(), 4);
+    });
+}
+
+#[test]
+fn a_nursery_s_threads_can_be_waited_for_together() {
+    sylvan::run(|| {
+        let numbers = [1, 2, 3];
+        let sum = nursery(|nursery| {
+            let tasks = numbers.each_ref().map(|number| {
+                nursery.spawn(move || {
+                    if *number != 2 {
+                        thread::park();
+                    }
+                    io::Result::Ok(*number)
+                })
+            });
+            let ids = tasks.each_ref().map(task::NurseryHandle::id);
+            let (done, pending) = task::wait(tasks, WaitFor::FirstCompleted, None);
+            assert_eq!(done.len(), 1);
+            assert_eq!((done[0].id(), done[0].name()), (ids[1], None));
+            let (done_too, pending) = task::wait(pending, WaitFor::All, Some(Duration::ZERO));
+            assert_eq!((done_too.len(), pending.len()), (0, 2));
+            pending.iter().for_each(|task| task.thread().unpark());
+            let all = done.into_iter().chain(task::as_completed(pending));
+            all.map(task::NurseryHandle::join).sum::<Result<i32, _>>()
+        });
+        assert_eq!(sum.unwrap(), 6);
+    });
+}
+
+#[test]
+fn a_failure_ends_the_nursery_also_while_its_body_waits_for_many() {
+    sylvan::run(|| {
+        let child = |number: u32| {
+            if number == 2 {
+                return error("no luck");
+            }
+            thread::sleep(HOUR);
+            Ok(())
+        };
+        let failures = nursery(|nursery| {
+            let tasks = [1, 2, 3].map(|number| nursery.spawn(move || child(number)));
+            task::as_completed(tasks).for_each(|task| task.join().unwrap());
+        });
+        assert_eq!(causes(&failures.unwrap_err()), ["failed: no luck"]);
+
+        let failures = nursery(|nursery| {
+            let tasks = [1, 2, 3].map(|number| nursery.spawn(move || child(number)));
+            task::mask(|| {
+                let (done, _) = task::wait(tasks, WaitFor::All, None);
+                assert!(done.into_iter().all(|task| task.join().is_err()));
+            });
+        });
+        assert_eq!(causes(&failures.unwrap_err()), ["failed: no luck"]);
     });
 }
 

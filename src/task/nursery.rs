@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::failure::{Failures, Returned};
 use super::{Cancelled, State};
-use crate::rt::{self, Group, Instant, Join, Reason, Request};
-use crate::thread::Thread;
+use crate::rt::{self, Group, Reason, Request};
+use crate::thread::{JoinHandle, Thread, ThreadId, Watchable, sealed};
 
 /// Where the threads of a nursery are spawned; see [`nursery`].
 pub struct Nursery<'scope, 'env: 'scope> {
@@ -218,7 +218,7 @@ impl<'scope> Nursery<'scope, '_> {
         // `'scope` can name lives longer than that.
         let join = unsafe { rt::spawn_scoped(group, request, spawned_at, run) }?;
         Ok(NurseryHandle {
-            join,
+            handle: JoinHandle::new(join),
             scope: PhantomData,
         })
     }
@@ -266,8 +266,30 @@ impl fmt::Debug for Nursery<'_, '_> {
 }
 
 /// The handle of a thread of a [`nursery`]. Dropping it changes nothing.
+///
+/// [`wait`](super::wait()) and [`as_completed`](super::as_completed) take it; [`gather`](super::gather) and
+/// [`race`](super::race), which have failures of their own to give and threads to cancel, do not: in a nursery both
+/// are the nursery's.
+///
+/// ```
+/// use std::io;
+/// use sylvan::task;
+///
+/// sylvan::run(|| {
+///     let sum = task::nursery(|nursery| {
+///         let tasks = [1, 2, 3].map(|n| nursery.spawn(move || io::Result::Ok(n)));
+///         let mut sum = 0;
+///         for task in task::as_completed(tasks) {
+///             sum += task.join()?;
+///         }
+///         Ok::<_, task::Cancelled>(sum)
+///     });
+///     assert_eq!(sum.unwrap(), 6);
+/// });
+/// ```
 pub struct NurseryHandle<'scope, T> {
-    join: Join<Option<T>>,
+    /// `None` stands for an error, which the nursery has.
+    handle: JoinHandle<Option<T>>,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -281,9 +303,7 @@ impl<T> NurseryHandle<'_, T> {
     /// [`Cancelled`] if it failed and the unwinding is held back, by [`mask`](super::mask) for example, or the
     /// caller does not belong to the nursery. What failed is in the error of [`nursery`].
     pub fn join(self) -> Result<T, Cancelled> {
-        rt::spend();
-        while !self.join.wait(Instant::NEVER) {}
-        if let Ok(Some(value)) = self.join.into_result() {
+        if let Ok(Some(value)) = self.handle.join() {
             return Ok(value);
         }
         rt::checkpoint();
@@ -293,24 +313,50 @@ impl<T> NurseryHandle<'_, T> {
     /// The thread's handle.
     #[must_use]
     pub fn thread(&self) -> &Thread {
-        Thread::of(self.join.task())
+        self.handle.thread()
+    }
+
+    /// The thread's identity: that of its [`thread`](Self::thread).
+    #[must_use]
+    pub fn id(&self) -> ThreadId {
+        self.handle.id()
+    }
+
+    /// The thread's name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.handle.name()
     }
 
     /// As [`JoinHandle::is_finished`](crate::thread::JoinHandle::is_finished).
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.join.task().is_complete()
+        self.handle.is_finished()
     }
 
     /// As [`JoinHandle::state`](crate::thread::JoinHandle::state).
     #[must_use]
     pub fn state(&self) -> State {
-        self.join.task().state()
+        self.handle.state()
     }
 
     /// As [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). It is a failure, and ends the nursery.
     pub fn cancel(&self) {
-        self.join.task().cancel();
+        self.handle.cancel();
+    }
+}
+
+impl<T> Watchable for NurseryHandle<'_, T> {}
+
+impl<T> sealed::Sealed for NurseryHandle<'_, T> {
+    type Value = Option<T>;
+
+    fn handle(&self, _: sealed::Token) -> &JoinHandle<Option<T>> {
+        &self.handle
+    }
+
+    fn into_handle(self, _: sealed::Token) -> JoinHandle<Option<T>> {
+        self.handle
     }
 }
 
