@@ -23,7 +23,24 @@ pub struct Nursery<'scope, 'env: 'scope> {
 /// What the body and the threads of a nursery may return: nothing, or a `Result` whose error is a failure. (Or
 /// they may not return at all.)
 ///
-/// Not any value: an error that nobody looks at must not pass for success.
+/// Not any value: an error that nobody looks at must not pass for success. Another value is given as an `Ok`:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use sylvan::task;
+///
+/// let value = task::nursery(|_| Ok::<_, Infallible>(7));
+/// assert_eq!(value.unwrap(), 7);
+/// ```
+///
+/// ```compile_fail,E0277
+/// let value = sylvan::task::nursery(|_| 7);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` tells neither success nor failure, as what is run in a nursery must",
+    label = "neither `()` nor a `Result` whose error can be boxed as `dyn Error + Send + Sync`",
+    note = "return nothing, or wrap the value: `Ok::<_, std::convert::Infallible>(value)`"
+)]
 pub trait Outcome {
     /// What there is if it did not fail.
     type Value;
