@@ -43,10 +43,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     rt::spend();
     let signal = Arc::new(Signal {
         is_set: AtomicBool::new(false),
-        waiter: rt::with_current(|task| {
-            // SAFETY: the current thread's record is alive.
-            unsafe { task.as_ref() }.reference()
-        }),
+        waiter: rt::current_task(),
     });
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);

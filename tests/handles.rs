@@ -45,10 +45,7 @@ fn states_from_pending_to_each_end() {
         let seen = Arc::new(Mutex::new(None));
         let its = seen.clone();
         let task = thread::spawn(move || {
-            let me = task::all()
-                .into_iter()
-                .find(|it| it.id() == thread::current().id());
-            *its.lock().unwrap() = me.map(|me| me.state());
+            *its.lock().unwrap() = task::current().map(|me| me.state());
             thread::park();
             thread::sleep(Duration::from_millis(1));
             7
@@ -79,6 +76,30 @@ fn states_from_pending_to_each_end() {
         );
         assert!(states.iter().all(|state| state.is_finished()));
     });
+}
+
+#[test]
+fn the_current_one_is_a_green_thread_or_none() {
+    assert!(task::current().is_none(), "a plain OS thread");
+    for workers in [1, 3] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        runtime.run(|| {
+            let main = task::current().unwrap();
+            assert_eq!(main.id(), thread::current().id());
+            let task = thread::spawn(|| {
+                let me = task::current().unwrap();
+                // Asked by itself, and so in the middle of its run.
+                assert_eq!(me.state(), State::Running);
+                assert_eq!(me.waits_for(), None);
+                // What it asks of itself comes at its next suspension.
+                me.cancel();
+                assert!(task::cancel_requested());
+                thread::yield_now();
+            });
+            assert!(task.join().unwrap_err().is::<Cancelled>());
+            assert!(sylvan::offload(task::current).is_none());
+        });
+    }
 }
 
 #[test]

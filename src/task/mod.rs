@@ -4,7 +4,7 @@
 //! * Many that end together: [`nursery`]. Many that are kept together: [`Group`], and [`Pool`] with room for
 //!   so many at once.
 //! * Cancellation: [`mask`], [`checkpoint`], [`cancel_requested`]; to cancel is [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel).
-//! * A look: [`all`], [`State`], [`Reason`].
+//! * A look: [`all`], [`current`], [`State`], [`Reason`].
 //! * Values that are inherited: [`ContextVar`].
 //!
 //! To *fail* is to panic or to be cancelled, and in a nursery also to return an `Err`.
@@ -34,7 +34,7 @@ pub use group::Group;
 pub use members::{Imap, ImapUnordered};
 pub use nursery::{Nursery, NurseryHandle, Outcome, nursery};
 pub use pool::Pool;
-pub use view::{Task, all};
+pub use view::{Task, all, current};
 pub use wait::{AsCompleted, WaitFor, as_completed, wait};
 
 /// Spawns a green thread that sleeps for `delay` before it calls `f`.

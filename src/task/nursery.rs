@@ -167,7 +167,7 @@ where
         match outcome?.into_result() {
             Ok(value) => Some(value),
             Err(error) => {
-                group.fail(current(), Box::new(Returned(error)));
+                group.fail(rt::current_task(), Box::new(Returned(error)));
                 None
             }
         }
@@ -227,7 +227,7 @@ impl<'scope> Nursery<'scope, '_> {
         let run = move || match f().into_result() {
             Ok(value) => Some(value),
             Err(error) => {
-                group.fail(current(), Box::new(Returned(error)));
+                group.fail(rt::current_task(), Box::new(Returned(error)));
                 None
             }
         };
@@ -381,11 +381,4 @@ impl<T> fmt::Debug for NurseryHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NurseryHandle").finish_non_exhaustive()
     }
-}
-
-fn current() -> rt::TaskRef {
-    rt::with_current(|task| {
-        // SAFETY: the current task's record outlives its own frames.
-        unsafe { task.as_ref() }.reference()
-    })
 }
