@@ -9,6 +9,8 @@
 //! follows. One that comes in the middle of a poll leads to the next. The swap that clears it sees what the
 //! waker's thread did before.
 
+#![forbid(unsafe_code)]
+
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::Arc;

@@ -659,3 +659,39 @@ fn ends_that_race_with_waits_are_all_told() {
         });
     });
 }
+
+// ---- failures in words
+
+#[test]
+fn a_failure_is_described_whatever_its_payload_is() {
+    let words = |failure: &(dyn std::any::Any + Send)| task::describe(failure).to_string();
+    sylvan::run(|| {
+        let failure = panicker().join().unwrap_err();
+        assert_eq!(words(&failure), "on purpose", "the box");
+        assert_eq!(words(&*failure), "on purpose", "what is in it");
+        let again = thread::spawn(|| panic::resume_unwind(Box::new(failure)));
+        assert_eq!(words(&again.join().unwrap_err()), "on purpose");
+
+        let text = String::from("a text of its own");
+        let task = thread::spawn(|| panic::resume_unwind(Box::new(text)));
+        assert_eq!(
+            words(&task::gather([task]).unwrap_err()),
+            "a text of its own"
+        );
+        let number = thread::spawn(|| panic::resume_unwind(Box::new(5)));
+        assert_eq!(
+            words(&number.join().unwrap_err()),
+            "(a payload that is not a string)"
+        );
+
+        let cancelled = sleeper();
+        cancelled.cancel();
+        assert_eq!(
+            words(&cancelled.join().unwrap_err()),
+            "the green thread was cancelled"
+        );
+        let refused = thread::Builder::new().stack_size(usize::MAX);
+        let refused = refused.spawn(|| ()).unwrap().join().unwrap_err();
+        assert!(words(&refused).contains("vm.max_map_count"));
+    });
+}

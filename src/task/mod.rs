@@ -7,7 +7,8 @@
 //! * A look: [`all`], [`current`], [`State`], [`Reason`].
 //! * Values that are inherited: [`ContextVar`].
 //!
-//! To *fail* is to panic or to be cancelled, and in a nursery also to return an `Err`.
+//! To *fail* is to panic or to be cancelled, and in a nursery also to return an `Err`. What a failure was,
+//! [`describe`] tells; who failed, of many, [`Failures`].
 
 mod context;
 mod ends;
@@ -28,7 +29,7 @@ pub use crate::rt::{Cancelled, NoStack, Reason, State};
 use crate::thread::{self, JoinHandle};
 
 pub use context::ContextVar;
-pub use failure::{Cause, Failure, Failures};
+pub use failure::{Cause, Failure, Failures, describe};
 pub use gather::{gather, gather_all, race};
 pub use group::Group;
 pub use members::{Imap, ImapUnordered};
