@@ -387,7 +387,7 @@ fn a_detached_failure_is_reported_once_and_a_received_one_never() {
         let output = support::in_child("failures_for_the_child", &[("SYLVAN_CASE", case)]);
         support::assert_success(&output);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        text.matches("nobody waits for it").count()
+        text.matches("nobody has taken its result").count()
     };
     assert_eq!(reports("detached"), 1);
     assert_eq!(reports("detached with a callback"), 1);

@@ -420,12 +420,14 @@ fn threads_outlive_their_group_and_failures_are_reported_then() {
     support::assert_success(&output);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(
-        text.matches("nobody waits for it: before the drop").count(),
+        text.matches("nobody has taken its result: before the drop")
+            .count(),
         1,
         "{text}"
     );
     assert_eq!(
-        text.matches("nobody waits for it: after the drop").count(),
+        text.matches("nobody has taken its result: after the drop")
+            .count(),
         1,
         "{text}"
     );

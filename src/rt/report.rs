@@ -101,7 +101,7 @@ pub(super) fn failure(task: &Task, payload: Box<dyn Any + Send>) {
     if !cancel::is_cancellation(payload.as_ref()) {
         contain(|| {
             error(format_args!(
-                "green thread '{}' (spawned at {}) failed, and nobody waits for it: {}",
+                "green thread '{}' (spawned at {}) failed, and nobody has taken its result: {}",
                 task.display_name(),
                 task.identity.spawned_at,
                 Message(payload.as_ref()),

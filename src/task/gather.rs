@@ -13,6 +13,10 @@ use crate::thread::{Joinable, sealed::Token};
 /// out of time, while it waits, those that have not ended are cancelled, and not waited for: nobody else
 /// has their handles.
 ///
+/// An `Err` that a thread returns is a value like any other, and ends nothing. To have the first error at once, and
+/// the others cancelled, use a [`nursery`](super::nursery()); to have it when all have ended, `collect` the values into
+/// a `Result`, as below.
+///
 /// asyncio's `gather` does the same, but that it waits, if it is cancelled itself, until one of the others has
 /// unwound; `return_exceptions=True` is [`gather_all`]. A thread that was cancelled is a failure, as there.
 ///
@@ -26,6 +30,11 @@ use crate::thread::{Joinable, sealed::Token};
 /// sylvan::run(|| {
 ///     let tasks = (1..=3).map(|n| thread::spawn(move || n * n));
 ///     assert_eq!(task::gather(tasks).unwrap(), [1, 4, 9]);
+///
+///     let tasks = ["1", "2", "x"].map(|text| thread::spawn(|| text.parse::<u32>()));
+///     let values = task::gather(tasks).unwrap();
+///     let numbers: Result<Vec<u32>, _> = values.into_iter().collect();
+///     assert!(numbers.is_err());
 /// });
 /// ```
 pub fn gather<H: Joinable>(handles: impl IntoIterator<Item = H>) -> Result<Vec<H::Output>> {

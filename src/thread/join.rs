@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::handle::{Thread, ThreadId};
 use crate::rt::{self, Instant, Join, State};
 
-/// The right to join a green thread, and to cancel it. Dropping it detaches the thread.
+/// The right to join a green thread, and to cancel it. Dropping it detaches the thread: if that panics, or has, it is
+/// reported, with its name and where it was spawned.
 ///
 /// # Differences from std
 ///
