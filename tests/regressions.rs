@@ -717,3 +717,53 @@ fn a_stop_ends_one_run_and_not_the_next() {
         (0..8).for_each(|_| drop(scope.spawn(stops_and_runs)));
     });
 }
+
+/// Where a nursery or a scope catches an unwinding to wait for its threads, what it drops then was cut short by the
+/// same cancellation: failures that were kept, and the value of a body that had returned.
+#[test]
+fn what_a_nursery_drops_because_of_an_unwinding_may_suspend() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let slow = || {
+        let dropped = dropped.clone();
+        OnDrop(move || {
+            thread::yield_now();
+            dropped.fetch_add(1, Ordering::SeqCst);
+        })
+    };
+    sylvan::run(|| {
+        let late = time::timeout(ms(2), || {
+            thread::scope(|scope| {
+                scope.spawn(|| thread::sleep(HOUR));
+                slow()
+            })
+        });
+        assert!(late.is_err());
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+
+        let late = time::timeout(ms(2), || {
+            task::nursery(|nursery| {
+                nursery.spawn(|| thread::sleep(HOUR));
+                Ok::<_, task::Cancelled>(slow())
+            })
+        });
+        assert!(late.is_err());
+        assert_eq!(dropped.load(Ordering::SeqCst), 2);
+
+        let (deadline, failure) = (time::Instant::now() + ms(2), slow());
+        let late = time::timeout_at(deadline, || {
+            task::nursery(|nursery| {
+                let fails = nursery.spawn(|| panic::resume_unwind(Box::new(failure)));
+                task::mask(|| {
+                    assert!(fails.join().is_err());
+                    while time::Instant::now() < deadline {
+                        thread::yield_now();
+                    }
+                });
+                // To the time-out, which is the outer one.
+                thread::yield_now();
+            })
+        });
+        assert!(late.is_err());
+        assert_eq!(dropped.load(Ordering::SeqCst), 3);
+    });
+}

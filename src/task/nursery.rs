@@ -173,7 +173,8 @@ where
         }
     });
     let value = value.unwrap_or_else(|payload| {
-        group.give_up_failures();
+        // Their destructors run because of the unwinding, which is only interrupted here.
+        rt::mask(|| group.give_up_failures());
         panic::resume_unwind(payload)
     });
     let failures = Failures::from(group.take_failures());
