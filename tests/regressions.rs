@@ -1,5 +1,7 @@
 //! A named test for each bug that was found: what went wrong is in the comment above it.
 
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use support::must_end;
 use sylvan::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use sylvan::runtime::Runtime;
 use sylvan::{task, thread, time};
@@ -765,5 +768,31 @@ fn what_a_nursery_drops_because_of_an_unwinding_may_suspend() {
         });
         assert!(late.is_err());
         assert_eq!(dropped.load(Ordering::SeqCst), 3);
+    });
+}
+
+/// `race` waited for the losers in a destructor, and so in the midst of its own unwinding. A loser that began to
+/// wait meanwhile on the same hub was to be unwound when that was through, and each waited for the other.
+#[test]
+fn a_race_that_is_cancelled_does_not_unwind_while_it_waits_for_the_losers() {
+    must_end(|| {
+        sylvan::run(|| {
+            let racer = thread::spawn(|| {
+                let loser = thread::spawn(|| {
+                    // The last of these waits begins when the cancel has come.
+                    while !task::cancel_requested() {
+                        task::mask(thread::yield_now);
+                    }
+                    task::mask(thread::yield_now);
+                    thread::park();
+                });
+                task::race([loser])
+            });
+            for _ in 0..5 {
+                thread::yield_now();
+            }
+            racer.cancel();
+            assert!(racer.join().unwrap_err().is::<task::Cancelled>());
+        });
     });
 }

@@ -1,5 +1,6 @@
 //! The results of many green threads at once.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::thread::Result;
 
 use super::ends::{self, Ends};
@@ -111,24 +112,21 @@ pub fn gather_all<H: Joinable>(handles: impl IntoIterator<Item = H>) -> Vec<Resu
 /// ```
 #[track_caller]
 pub fn race<H: Joinable>(handles: impl IntoIterator<Item = H>) -> Result<H::Output> {
-    struct CancelAndWait<H: Joinable>(Ends<H>);
-    impl<H: Joinable> Drop for CancelAndWait<H> {
-        fn drop(&mut self) {
-            self.0.cancel();
-            let losers = std::mem::take(&mut self.0.handles);
-            rt::mask(|| {
-                for loser in losers.into_iter().flatten() {
-                    // It was asked to end; a panic on the way is the hook's to tell.
-                    drop(loser.into_handle(Token::NEW).join());
-                }
-            });
+    let mut all = Ends::new(handles);
+    assert!(!all.handles.is_empty(), "a race of nobody has no end");
+    // Caught, for nobody may unwind while it waits for the losers: theirs might wait for the end of that.
+    let first = panic::catch_unwind(AssertUnwindSafe(|| all.take_next()));
+    all.cancel();
+    rt::mask(|| {
+        for loser in all.into_handles() {
+            // It was asked to end; a panic on the way is the hook's to tell.
+            drop(loser.into_handle(Token::NEW).join());
         }
+    });
+    match first {
+        Ok(first) => ends::result(first),
+        Err(payload) => panic::resume_unwind(payload),
     }
-    let mut all = CancelAndWait(Ends::new(handles));
-    assert!(!all.0.handles.is_empty(), "a race of nobody has no end");
-    let first = all.0.take_next();
-    drop(all);
-    ends::result(first)
 }
 
 /// Cancels the threads whose handles it has, unless told to let them go.
