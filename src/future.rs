@@ -9,6 +9,8 @@
 //! follows. One that comes in the middle of a poll leads to the next. The swap that clears it sees what the
 //! waker's thread did before.
 
+#![forbid(unsafe_code)]
+
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::Arc;
@@ -43,10 +45,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     rt::spend();
     let signal = Arc::new(Signal {
         is_set: AtomicBool::new(false),
-        waiter: rt::with_current(|task| {
-            // SAFETY: the current thread's record is alive.
-            unsafe { task.as_ref() }.reference()
-        }),
+        waiter: rt::current_task(),
     });
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);

@@ -45,10 +45,7 @@ fn states_from_pending_to_each_end() {
         let seen = Arc::new(Mutex::new(None));
         let its = seen.clone();
         let task = thread::spawn(move || {
-            let me = task::all()
-                .into_iter()
-                .find(|it| it.id() == thread::current().id());
-            *its.lock().unwrap() = me.map(|me| me.state());
+            *its.lock().unwrap() = task::current().map(|me| me.state());
             thread::park();
             thread::sleep(Duration::from_millis(1));
             7
@@ -79,6 +76,30 @@ fn states_from_pending_to_each_end() {
         );
         assert!(states.iter().all(|state| state.is_finished()));
     });
+}
+
+#[test]
+fn the_current_one_is_a_green_thread_or_none() {
+    assert!(task::current().is_none(), "a plain OS thread");
+    for workers in [1, 3] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        runtime.run(|| {
+            let main = task::current().unwrap();
+            assert_eq!(main.id(), thread::current().id());
+            let task = thread::spawn(|| {
+                let me = task::current().unwrap();
+                // Asked by itself, and so in the middle of its run.
+                assert_eq!(me.state(), State::Running);
+                assert_eq!(me.waits_for(), None);
+                // What it asks of itself comes at its next suspension.
+                me.cancel();
+                assert!(task::cancel_requested());
+                thread::yield_now();
+            });
+            assert!(task.join().unwrap_err().is::<Cancelled>());
+            assert!(sylvan::offload(task::current).is_none());
+        });
+    }
 }
 
 #[test]
@@ -366,7 +387,7 @@ fn a_detached_failure_is_reported_once_and_a_received_one_never() {
         let output = support::in_child("failures_for_the_child", &[("SYLVAN_CASE", case)]);
         support::assert_success(&output);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        text.matches("nobody waits for it").count()
+        text.matches("nobody has taken its result").count()
     };
     assert_eq!(reports("detached"), 1);
     assert_eq!(reports("detached with a callback"), 1);
@@ -636,5 +657,41 @@ fn ends_that_race_with_waits_are_all_told() {
                 assert_eq!(seen, (0..20).collect::<Vec<_>>());
             }
         });
+    });
+}
+
+// ---- failures in words
+
+#[test]
+fn a_failure_is_described_whatever_its_payload_is() {
+    let words = |failure: &(dyn std::any::Any + Send)| task::describe(failure).to_string();
+    sylvan::run(|| {
+        let failure = panicker().join().unwrap_err();
+        assert_eq!(words(&failure), "on purpose", "the box");
+        assert_eq!(words(&*failure), "on purpose", "what is in it");
+        let again = thread::spawn(|| panic::resume_unwind(Box::new(failure)));
+        assert_eq!(words(&again.join().unwrap_err()), "on purpose");
+
+        let text = String::from("a text of its own");
+        let task = thread::spawn(|| panic::resume_unwind(Box::new(text)));
+        assert_eq!(
+            words(&task::gather([task]).unwrap_err()),
+            "a text of its own"
+        );
+        let number = thread::spawn(|| panic::resume_unwind(Box::new(5)));
+        assert_eq!(
+            words(&number.join().unwrap_err()),
+            "(a payload that is not a string)"
+        );
+
+        let cancelled = sleeper();
+        cancelled.cancel();
+        assert_eq!(
+            words(&cancelled.join().unwrap_err()),
+            "the green thread was cancelled"
+        );
+        let refused = thread::Builder::new().stack_size(usize::MAX);
+        let refused = refused.spawn(|| ()).unwrap().join().unwrap_err();
+        assert!(words(&refused).contains("vm.max_map_count"));
     });
 }

@@ -1,5 +1,7 @@
 //! A named test for each bug that was found: what went wrong is in the comment above it.
 
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use support::must_end;
 use sylvan::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use sylvan::runtime::Runtime;
 use sylvan::{task, thread, time};
@@ -800,5 +803,81 @@ fn a_map_that_is_through_waits_for_no_slot() {
         let next = thread::spawn(move || others.spawn(|| thread::sleep(HOUR)));
         assert_eq!(mapped.join().unwrap(), [1]);
         next.join().unwrap().cancel();
+    });
+}
+
+/// Where a nursery or a scope catches an unwinding to wait for its threads, what it drops then was cut short by the
+/// same cancellation: failures that were kept, and the value of a body that had returned.
+#[test]
+fn what_a_nursery_drops_because_of_an_unwinding_may_suspend() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let slow = || {
+        let dropped = dropped.clone();
+        OnDrop(move || {
+            thread::yield_now();
+            dropped.fetch_add(1, Ordering::SeqCst);
+        })
+    };
+    sylvan::run(|| {
+        let late = time::timeout(ms(2), || {
+            thread::scope(|scope| {
+                scope.spawn(|| thread::sleep(HOUR));
+                slow()
+            })
+        });
+        assert!(late.is_err());
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+
+        let late = time::timeout(ms(2), || {
+            task::nursery(|nursery| {
+                nursery.spawn(|| thread::sleep(HOUR));
+                Ok::<_, task::Cancelled>(slow())
+            })
+        });
+        assert!(late.is_err());
+        assert_eq!(dropped.load(Ordering::SeqCst), 2);
+
+        let (deadline, failure) = (time::Instant::now() + ms(2), slow());
+        let late = time::timeout_at(deadline, || {
+            task::nursery(|nursery| {
+                let fails = nursery.spawn(|| panic::resume_unwind(Box::new(failure)));
+                task::mask(|| {
+                    assert!(fails.join().is_err());
+                    while time::Instant::now() < deadline {
+                        thread::yield_now();
+                    }
+                });
+                // To the time-out, which is the outer one.
+                thread::yield_now();
+            })
+        });
+        assert!(late.is_err());
+        assert_eq!(dropped.load(Ordering::SeqCst), 3);
+    });
+}
+
+/// `race` waited for the losers in a destructor, and so in the midst of its own unwinding. A loser that began to
+/// wait meanwhile on the same hub was to be unwound when that was through, and each waited for the other.
+#[test]
+fn a_race_that_is_cancelled_does_not_unwind_while_it_waits_for_the_losers() {
+    must_end(|| {
+        sylvan::run(|| {
+            let racer = thread::spawn(|| {
+                let loser = thread::spawn(|| {
+                    // The last of these waits begins when the cancel has come.
+                    while !task::cancel_requested() {
+                        task::mask(thread::yield_now);
+                    }
+                    task::mask(thread::yield_now);
+                    thread::park();
+                });
+                task::race([loser])
+            });
+            for _ in 0..5 {
+                thread::yield_now();
+            }
+            racer.cancel();
+            assert!(racer.join().unwrap_err().is::<task::Cancelled>());
+        });
     });
 }

@@ -1,4 +1,5 @@
-//! The deadlock report and the watchdog: what they say, how often, and when they are silent.
+//! What is reported: the deadlock report, the watchdog, a green thread that does not end. What they say, how often, and
+//! when they are silent.
 //!
 //! That nothing is reported can only be seen by waiting for longer than a report would take. Such tests
 //! end by taking away what kept the report from coming, and then it must come.
@@ -714,4 +715,32 @@ fn switches() -> BTreeMap<String, u64> {
         })
         .filter(|(name, _)| name.starts_with("sylvan-"))
         .collect()
+}
+
+// ---- a runtime that closes
+
+#[test]
+fn one_that_does_not_end_when_its_runtime_closes_is_named_with_what_it_waits_for() {
+    listen();
+    must_end(|| {
+        let runtime = hubs(1).build().unwrap();
+        let stays = runtime.run(|| {
+            let stays = named("stays", || sylvan::task::mask(thread::park));
+            thread::yield_now();
+            stays
+        });
+        let closer = std::thread::spawn(move || {
+            let report = await_report("stays", 1);
+            stays.thread().unpark();
+            (report, stays.join())
+        });
+        runtime.close();
+        let (report, end) = closer.join().unwrap();
+        assert_says(&report, file!());
+        assert!(
+            report.ends_with(") was cancelled and does not end: park"),
+            "{report}"
+        );
+        assert!(end.is_ok(), "it was masked to its end");
+    });
 }

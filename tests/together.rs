@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use support::{HOUR, Numbers, must_end, scaled};
 use sylvan::runtime::Runtime;
-use sylvan::task::{self, Cancelled, Cause, Group, Pool, nursery};
+use sylvan::task::{self, Cancelled, Cause, Group, Pool, WaitFor, nursery};
 use sylvan::{thread, time};
 
 /// Counts itself when it is dropped.
@@ -420,12 +420,14 @@ fn threads_outlive_their_group_and_failures_are_reported_then() {
     support::assert_success(&output);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(
-        text.matches("nobody waits for it: before the drop").count(),
+        text.matches("nobody has taken its result: before the drop")
+            .count(),
         1,
         "{text}"
     );
     assert_eq!(
-        text.matches("nobody waits for it: after the drop").count(),
+        text.matches("nobody has taken its result: after the drop")
+            .count(),
         1,
         "{text}"
     );
@@ -742,5 +744,124 @@ fn a_pool_is_shared_and_works_from_plain_os_threads() {
         assert_eq!(total.load(SeqCst), 3 * scaled(300));
         assert!(gauge.most() <= 4);
         assert_eq!(pool.free(), 4);
+    });
+}
+
+#[test]
+fn a_nursery_s_threads_can_be_waited_for_together() {
+    sylvan::run(|| {
+        let numbers = [1, 2, 3];
+        let sum = nursery(|nursery| {
+            let tasks = numbers.each_ref().map(|number| {
+                nursery.spawn(move || {
+                    if *number != 2 {
+                        thread::park();
+                    }
+                    io::Result::Ok(*number)
+                })
+            });
+            let ids = tasks.each_ref().map(task::NurseryHandle::id);
+            let (done, pending) = task::wait(tasks, WaitFor::FirstCompleted, None);
+            assert_eq!(done.len(), 1);
+            assert_eq!((done[0].id(), done[0].name()), (ids[1], None));
+            let (done_too, pending) = task::wait(pending, WaitFor::All, Some(Duration::ZERO));
+            assert_eq!((done_too.len(), pending.len()), (0, 2));
+            pending.iter().for_each(|task| task.thread().unpark());
+            let all = done.into_iter().chain(task::as_completed(pending));
+            all.map(task::NurseryHandle::join).sum::<Result<i32, _>>()
+        });
+        assert_eq!(sum.unwrap(), 6);
+    });
+}
+
+#[test]
+fn a_failure_ends_the_nursery_also_while_its_body_waits_for_many() {
+    sylvan::run(|| {
+        let child = |number: u32| {
+            if number == 2 {
+                return error("no luck");
+            }
+            thread::sleep(HOUR);
+            Ok(())
+        };
+        let failures = nursery(|nursery| {
+            let tasks = [1, 2, 3].map(|number| nursery.spawn(move || child(number)));
+            task::as_completed(tasks).for_each(|task| task.join().unwrap());
+        });
+        assert_eq!(causes(&failures.unwrap_err()), ["failed: no luck"]);
+
+        let failures = nursery(|nursery| {
+            let tasks = [1, 2, 3].map(|number| nursery.spawn(move || child(number)));
+            task::mask(|| {
+                let (done, _) = task::wait(tasks, WaitFor::All, None);
+                assert!(done.into_iter().all(|task| task.join().is_err()));
+            });
+        });
+        assert_eq!(causes(&failures.unwrap_err()), ["failed: no luck"]);
+    });
+}
+
+// ---- named ones
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
+#[test]
+fn a_builder_s_threads_fail_under_their_names() {
+    sylvan::run(|| {
+        let failures = nursery(|nursery| {
+            let child = named("child").spawn_in_nursery(nursery, || error("no luck"))?;
+            assert_eq!(child.thread().name(), Some("child"));
+            thread::sleep(HOUR);
+            io::Result::Ok(())
+        });
+        let failures = failures.unwrap_err();
+        assert_eq!(failures[0].thread().name(), Some("child"));
+        assert_eq!(failures[0].spawned_at().file(), file!());
+
+        let (group, pool) = (Group::new(), Pool::new(1));
+        drop(named("member").spawn_in_group(&group, || fail("boom")));
+        drop(named("worker").spawn_in_pool(&pool, || fail("bang")));
+        for (failures, begin, end) in [
+            (group.join(), "green thread 'member' (spawned at ", "boom"),
+            (pool.join(), "green thread 'worker' (spawned at ", "bang"),
+        ] {
+            let text = failures.unwrap_err().to_string();
+            assert!(text.starts_with(begin) && text.ends_with(end), "{text}");
+            assert!(text.contains(file!()), "{text}");
+        }
+        assert_eq!(pool.free(), 1);
+    });
+}
+
+#[test]
+fn a_builder_s_threads_wait_for_slots_and_give_them_back() {
+    sylvan::run(|| {
+        let pool = Pool::new(1);
+        let first = named("first").spawn_in_pool(&pool, thread::park).unwrap();
+        let full = time::timeout(Duration::from_millis(1), || {
+            named("second").spawn_in_pool(&pool, || ())
+        });
+        assert!(full.is_err());
+        first.thread().unpark();
+        let second = named("second").spawn_in_pool(&pool, || 2).unwrap();
+        assert_eq!(second.join().unwrap(), 2);
+
+        // One that never starts, and one that is refused before there is a slot.
+        let endless = named("endless").stack_size(usize::MAX);
+        let endless = endless.spawn_in_pool(&pool, || ()).unwrap();
+        assert!(endless.join().unwrap_err().is::<task::NoStack>());
+        while pool.free() == 0 {
+            thread::yield_now();
+        }
+        let holder = pool.spawn(thread::park);
+        let null = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            named("\0").spawn_in_pool(&pool, || ())
+        }));
+        assert!(null.is_err());
+        holder.cancel();
+        pool.join().unwrap();
+        assert_eq!(pool.free(), 1);
     });
 }

@@ -2,15 +2,21 @@
 
 mod support;
 
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, IntoFuture};
 use std::panic;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Once, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use support::{HOUR, must_end};
 use sylvan::runtime::Runtime;
-use sylvan::task::{Cancelled, NoStack};
-use sylvan::{task, thread, time};
+use sylvan::task::{Cancelled, ContextVar, Group, NoStack, Task};
+use sylvan::thread::{self, JoinFuture, JoinHandle};
+use sylvan::{task, time};
 
 /// Its destructor suspends in every way there is, then counts itself.
 struct Suspends(Arc<AtomicUsize>);
@@ -340,6 +346,345 @@ fn destructors_that_panic_end_only_themselves() {
         }
         assert_eq!(thread::spawn(|| 9).join().unwrap(), 9);
     });
+}
+
+// ---- what is told of an end, and what is kept of it
+
+/// A way for a green thread to end, once it is told to.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Returns,
+    Panics,
+    IsCancelled,
+    NeverStarts,
+    GetsNoStack,
+}
+
+const ENDS: [End; 5] = [
+    End::Returns,
+    End::Panics,
+    End::IsCancelled,
+    End::NeverStarts,
+    End::GetsNoStack,
+];
+
+impl End {
+    fn spawn(self) -> JoinHandle<()> {
+        let stack = if self == End::GetsNoStack {
+            usize::MAX
+        } else {
+            1
+        };
+        let builder = thread::Builder::new().stack_size(stack);
+        let spawned = builder.spawn(move || {
+            thread::park();
+            if self == End::Panics {
+                panic::resume_unwind(Box::new("on purpose"));
+            }
+        });
+        let task = spawned.unwrap();
+        if self == End::NeverStarts {
+            // With several hubs it may have.
+            task.cancel();
+        } else {
+            thread::yield_now();
+        }
+        task
+    }
+
+    fn come(self, task: &Task) {
+        match self {
+            End::Returns | End::Panics => task.thread().unpark(),
+            _ => task.cancel(),
+        }
+    }
+}
+
+/// The thread as it can be told to end whoever has its handle.
+fn view<T>(task: &JoinHandle<T>) -> Option<Task> {
+    task::all().into_iter().find(|it| it.id() == task.id())
+}
+
+/// Runs `f` with each way to end, ten times, on one hub and on four.
+fn for_each_end(f: impl Fn(&Count, End)) {
+    on_one_hub_and_on_four(|count| {
+        for end in ENDS.repeat(10) {
+            f(count, end);
+        }
+    });
+}
+
+/// Runs `f` with each way to end, ten times, in runtimes that are closed or dropped then.
+fn for_each_end_left(f: impl Fn(&Count, End)) -> usize {
+    log::set_max_level(log::LevelFilter::Error);
+    must_end(|| {
+        let total = Count::default();
+        for workers in [1, 4] {
+            for closes in [true, false] {
+                let runtime = Runtime::builder().workers(workers).build().unwrap();
+                runtime.run(|| {
+                    for end in ENDS.repeat(10) {
+                        f(&total, end);
+                    }
+                });
+                if closes {
+                    runtime.close();
+                } else {
+                    drop(runtime);
+                }
+            }
+        }
+        total.0.load(SeqCst)
+    })
+}
+
+#[test]
+fn callbacks_of_done() {
+    for_each_end(|count, end| {
+        let before = count.0.load(SeqCst);
+        let task = end.spawn();
+        for _ in 0..2 {
+            let one = count.one();
+            task.on_done(move |_| drop(one));
+        }
+        if let Some(view) = view(&task) {
+            end.come(&view);
+        }
+        drop(task);
+        count.reaches(before + 2);
+    });
+    let left = for_each_end_left(|count, end| {
+        let task = end.spawn();
+        for _ in 0..2 {
+            let one = count.one();
+            task.on_done(move |_| drop(one));
+        }
+    });
+    assert_eq!(left, 4 * 50 * 2);
+}
+
+/// A waker that suspends when it is called, and when it is dropped.
+struct Waits {
+    count: Count,
+    called: Arc<AtomicUsize>,
+    _dropped: Suspends,
+}
+
+impl Wake for Waits {
+    fn wake(self: Arc<Self>) {
+        drop(self.count.one());
+        self.called.fetch_add(1, SeqCst);
+    }
+}
+
+/// Polls a thread's future, once. Returns whether the waker is to be called for certain: it may be also if the
+/// thread ends meanwhile.
+fn poll_once(count: &Count, called: &Arc<AtomicUsize>, future: &mut JoinFuture<()>) -> bool {
+    let waker = Waker::from(Arc::new(Waits {
+        count: count.clone(),
+        called: called.clone(),
+        _dropped: count.one(),
+    }));
+    let polled = Pin::new(future).poll(&mut Context::from_waker(&waker));
+    polled.is_pending()
+}
+
+#[test]
+fn wakers_that_are_told_of_an_end() {
+    for_each_end(|count, end| {
+        let called = Arc::default();
+        let task = end.spawn();
+        let view = view(&task);
+        let mut future = task.into_future();
+        let certainly = poll_once(count, &called, &mut future);
+        if let Some(view) = view {
+            end.come(&view);
+        }
+        while certainly && called.load(SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let (called, at_least, kept) = (Arc::default(), AtomicUsize::new(0), Mutex::default());
+    let left = for_each_end_left(|count, end| {
+        let mut future = end.spawn().into_future();
+        let certainly = poll_once(count, &called, &mut future);
+        at_least.fetch_add(usize::from(certainly), SeqCst);
+        // One that is dropped is not told.
+        Mutex::<Vec<_>>::lock(&kept).unwrap().push(future);
+    });
+    assert!(called.load(SeqCst) >= at_least.into_inner());
+    assert_eq!(left, 4 * 50 + called.load(SeqCst));
+}
+
+/// An error that suspends when it is dropped.
+struct Slow {
+    _dropped: Suspends,
+}
+
+impl fmt::Debug for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("slow")
+    }
+}
+
+impl fmt::Display for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Error for Slow {}
+
+impl Count {
+    fn panic(&self) -> impl FnOnce() + Send + use<> {
+        let one = self.one();
+        move || panic::resume_unwind(Box::new(one))
+    }
+
+    fn error(&self) -> impl FnOnce() -> Result<(), Slow> + Send + use<> {
+        let slow = Slow {
+            _dropped: self.one(),
+        };
+        move || Err(slow)
+    }
+}
+
+#[test]
+fn failures_that_a_group_keeps() {
+    on_one_hub_and_on_four(|count| {
+        for n in 0..4 {
+            let group = Group::new();
+            let tasks = [(); 5].map(|()| group.spawn(count.panic()));
+            match n {
+                // Received by the join, and dropped there.
+                0 => {
+                    drop(tasks);
+                    assert_eq!(group.join().unwrap_err().len(), 5);
+                }
+                // Kept until the group goes.
+                1 => {
+                    drop(tasks);
+                    while !group.is_empty() {
+                        thread::yield_now();
+                    }
+                }
+                // Still to come, or in their handles, when the group goes.
+                2 => drop(tasks),
+                _ => {
+                    group.join().unwrap();
+                    drop(group);
+                    drop(tasks);
+                }
+            }
+        }
+        count.reaches(20);
+
+        // One result is taken, one is under way at most, and one item is never asked for.
+        let pool = task::Pool::new(1);
+        let items = [(); 3].map(|()| count.one());
+        let mut results = pool.imap(items, |one| panic::resume_unwind(Box::new(one)));
+        assert!(results.next().unwrap().is_err_and(|it| it.is::<Suspends>()));
+        drop(results);
+        drop(pool);
+        count.reaches(23);
+    });
+    let left = for_each_end_left(|count, end| {
+        let group = Group::new();
+        drop(group.spawn(count.panic()));
+        if end == End::Returns {
+            // It has failed already.
+            thread::yield_now();
+        }
+        let keeper = thread::spawn(move || {
+            let _group = group;
+            thread::park();
+        });
+        if end == End::Panics {
+            // The keeper has begun.
+            thread::yield_now();
+        }
+        drop(keeper);
+    });
+    assert_eq!(left, 4 * 50);
+}
+
+#[test]
+fn failures_of_a_nursery() {
+    on_one_hub_and_on_four(|count| {
+        let failures = task::nursery(|nursery| {
+            nursery.spawn(count.panic());
+            nursery.spawn(count.error());
+            nursery.spawn(count.error());
+            thread::sleep(HOUR);
+        });
+        // Some may have been cancelled before they began.
+        drop(failures.unwrap_err());
+        count.reaches(3);
+
+        drop(task::nursery(|_| count.error()()).unwrap_err());
+        count.reaches(4);
+
+        // Reported, for the body's panic is what comes out.
+        let unwound = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            let _ = task::nursery(|nursery| {
+                let fails = nursery.spawn(count.error());
+                let _ = task::mask(|| fails.join());
+                count.panic()();
+            });
+        }));
+        drop(unwound.unwrap_err());
+        count.reaches(6);
+
+        // A value that nobody asked for.
+        let value = count.one();
+        let ended = task::nursery(|nursery| drop(nursery.spawn(move || Ok::<_, Slow>(value))));
+        ended.unwrap();
+        count.reaches(7);
+    });
+    let left = for_each_end_left(|count, end| {
+        let (error, panic) = (count.error(), count.panic());
+        let task = thread::spawn(move || {
+            let failures = task::nursery(|nursery| {
+                nursery.spawn(error);
+                nursery.spawn(panic);
+                thread::park();
+            });
+            // What runs may be cancelled in the middle of a drop.
+            task::mask(|| drop(failures));
+        });
+        if end != End::NeverStarts {
+            thread::yield_now();
+        }
+        drop(task);
+    });
+    assert_eq!(left, 4 * 50 * 2);
+}
+
+#[test]
+fn values_that_were_inherited() {
+    static VALUE: ContextVar<Suspends> = ContextVar::new();
+    for_each_end(|count, end| {
+        let before = count.0.load(SeqCst);
+        // The thread has it longest.
+        let task = VALUE.scope(count.one(), || end.spawn());
+        if let Some(view) = view(&task) {
+            end.come(&view);
+        }
+        drop(task);
+        count.reaches(before + 1);
+
+        let late = time::timeout(Duration::ZERO, || {
+            VALUE.scope(count.one(), || {
+                sylvan::offload(|| std::thread::sleep(Duration::from_millis(1)));
+            });
+        });
+        assert!(late.is_err());
+        count.reaches(before + 2);
+    });
+    let left = for_each_end_left(|count, end| {
+        drop(VALUE.scope(count.one(), || end.spawn()));
+    });
+    assert_eq!(left, 4 * 50);
 }
 
 /// A logger as bad as can be: it uses green threads, and takes its time.

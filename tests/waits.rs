@@ -18,20 +18,24 @@ mod support;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{TcpListener as StdListener, TcpStream as StdStream, UdpSocket as StdUdp};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Condvar as StdCondvar, Mutex as StdMutex};
+use std::sync::{Arc, Condvar as StdCondvar, Mutex as StdMutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use support::{HOUR, Numbers, in_child, is_child, must_end, scaled};
+use support::{HOUR, Numbers, must_end, scaled};
+use sylvan::future::block_on;
 use sylvan::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use sylvan::runtime::{Handle, Runtime};
-use sylvan::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, mpsc};
-use sylvan::task::{Cancelled, Reason, mask};
+use sylvan::signal::{Signal, Signals};
+use sylvan::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, mpsc};
+use sylvan::task::{self, Cancelled, Group, Pool, Reason, State, WaitFor, nursery};
 use sylvan::thread::{self, JoinHandle, Thread};
 use sylvan::time::timeout;
 
@@ -106,6 +110,22 @@ const WAITS: &[Row] = &[
     row("join of a local thread", Reason::Join, All, local_join),
     row("end of a scope", Reason::Scope, All, end_of_scope),
     row("nested run", Reason::Park, All, nested_run),
+    row("end of a nursery", Reason::Nursery, All, end_of_nursery),
+    row("join in a nursery", Reason::Join, All, nursery_join),
+    row("end of a group", Reason::Group, All, end_of_group),
+    row("slot of a pool", Reason::Semaphore, All, slot_of_a_pool),
+    row("slot of a pool, for a map", Reason::Semaphore, All, slot_for_a_map),
+    row("map", Reason::Join, All, map),
+    row("imap", Reason::Join, All, imap),
+    row("imap, unordered", Reason::Join, All, imap_unordered),
+    row("gather", Reason::Join, All, gather),
+    row("gather all", Reason::Join, All, gather_all),
+    row("race", Reason::Join, All, race_of_threads),
+    row("wait for the first", Reason::Join, All, wait_for_first),
+    row("wait for all", Reason::Join, All, wait_for_all),
+    row("as completed", Reason::Join, All, as_completed),
+    row("future", Reason::Future, All, future),
+    row("future of a thread", Reason::Future, All, future_of_a_thread),
     row("offload", Reason::Offload, All, offload),
     row("mutex", Reason::Mutex, All, mutex),
     row("read lock", Reason::RwLockRead, All, read_lock),
@@ -121,6 +141,8 @@ const WAITS: &[Row] = &[
     row("cell, to initialise", Reason::Once, All, cell_initialise),
     row("cell, to wait", Reason::Once, All, cell_wait),
     row("lazy value", Reason::Once, All, lazy_value),
+    row("semaphore", Reason::Semaphore, One, semaphore),
+    row("semaphore with a time-out", Reason::Semaphore, One, semaphore_timeout),
     row("receive", Reason::Receive, One, receive),
     row("receive with a time-out", Reason::Receive, One, receive_timeout),
     row("receive, bounded", Reason::Receive, One, receive_bounded),
@@ -137,6 +159,7 @@ const WAITS: &[Row] = &[
     row("udp peek", Reason::UdpReceive, All, udp_peek),
     row("udp send", Reason::UdpSend, All, udp_send),
     row("name lookup", Reason::Lookup, All, name_lookup),
+    row("signal", Reason::Signal, One, signal),
 ];
 
 /// Reasons that no row shows, and why.
@@ -223,6 +246,119 @@ fn nested_run() -> Wait {
     })
 }
 
+fn end_of_nursery() -> Wait {
+    Gate::wait_by(|gate| nursery(|nursery| drop(nursery.spawn(|| gate.pass()))).unwrap())
+}
+
+fn nursery_join() -> Wait {
+    Gate::wait_by(|gate| nursery(|nursery| nursery.spawn(|| gate.pass()).join()).unwrap())
+}
+
+fn end_of_group() -> Wait {
+    let (gate, group) = (Gate::default(), leak(Group::new()));
+    let theirs = gate.clone();
+    drop(group.spawn(move || theirs.pass()));
+    let wait = || group.join().unwrap();
+    Wait::new(wait, move |_| gate.open()).clean_if(|| group.is_empty())
+}
+
+fn slot_of_a_pool() -> Wait {
+    full_pool(|pool| pool.spawn(|| ()).join().unwrap())
+}
+
+fn slot_for_a_map() -> Wait {
+    full_pool(|pool| assert_eq!(pool.map([2], |n| n + 1), [3]))
+}
+
+/// A pool whose one slot is taken, by one who gives it back and by nobody else.
+fn full_pool(wait: impl Fn(&Pool) + Send + Sync + 'static) -> Wait {
+    let (gate, pool) = (Gate::default(), leak(Pool::new(1)));
+    let theirs = gate.clone();
+    drop(pool.spawn(move || theirs.pass()));
+    // A member whose spawner was cancelled may still run.
+    let is_clean = || pool.join().is_ok() && pool.free() == 1;
+    Wait::new(move || wait(pool), move |_| gate.open()).clean_if(is_clean)
+}
+
+fn map() -> Wait {
+    Gate::wait_by(|gate| drop(Pool::new(3).map([1, 2], |_| gate.pass())))
+}
+
+fn imap() -> Wait {
+    Gate::wait_by(|gate| {
+        let (pool, gate) = (Pool::new(2), gate.clone());
+        let results = pool.imap([1, 2], move |_| gate.pass());
+        results.for_each(Result::unwrap);
+    })
+}
+
+fn imap_unordered() -> Wait {
+    Gate::wait_by(|gate| {
+        let (pool, gate) = (Pool::new(2), gate.clone());
+        let results = pool.imap_unordered([1, 2], move |_| gate.pass());
+        results.for_each(Result::unwrap);
+    })
+}
+
+fn gather() -> Wait {
+    Gate::wait_by(|gate| drop(task::gather(gate.two_that_pass()).unwrap()))
+}
+
+fn gather_all() -> Wait {
+    Gate::wait_by(|gate| {
+        let results = task::gather_all(gate.two_that_pass());
+        assert!(results.iter().all(Result::is_ok));
+    })
+}
+
+fn race_of_threads() -> Wait {
+    Gate::wait_by(|gate| task::race(gate.two_that_pass()).unwrap())
+}
+
+fn wait_for_first() -> Wait {
+    Gate::wait_by(|gate| {
+        let (done, _) = task::wait(gate.two_that_pass(), WaitFor::FirstCompleted, None);
+        assert!(!done.is_empty());
+    })
+}
+
+fn wait_for_all() -> Wait {
+    Gate::wait_by(|gate| {
+        let (done, _) = task::wait(gate.two_that_pass(), WaitFor::All, Some(HOUR));
+        assert_eq!(done.len(), 2);
+    })
+}
+
+fn as_completed() -> Wait {
+    Gate::wait_by(|gate| assert_eq!(task::as_completed(gate.two_that_pass()).count(), 2))
+}
+
+fn future() -> Wait {
+    let wakers = Arc::new(StdMutex::new(Some(Vec::new())));
+    let theirs = wakers.clone();
+    let wait = move || {
+        block_on(poll_fn(|context| match &mut *theirs.lock().unwrap() {
+            Some(wakers) => {
+                wakers.push(context.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        }));
+    };
+    let wake_all = move |_: &[Thread]| {
+        let wakers = wakers.lock().unwrap().take();
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    };
+    Wait::new(wait, wake_all)
+}
+
+fn future_of_a_thread() -> Wait {
+    Gate::wait_by(|gate| {
+        let gate = gate.clone();
+        block_on(thread::spawn(move || gate.pass())).unwrap();
+    })
+}
+
 fn offload() -> Wait {
     let hold = Hold::default();
     let theirs = hold.clone();
@@ -279,41 +415,39 @@ fn by_dropping(held: impl Sized + 'static) -> impl FnMut(&[Thread]) {
 }
 
 /// A counter of what may be taken, and what says that there is more.
-type Semaphore = (Mutex<usize>, Condvar);
+type Supply = (Mutex<usize>, Condvar);
 
-fn put(semaphore: &Semaphore) {
-    *semaphore.0.lock().unwrap() += 1;
-    semaphore.1.notify_one();
+fn put(supply: &Supply) {
+    *supply.0.lock().unwrap() += 1;
+    supply.1.notify_one();
 }
 
-fn take(semaphore: &Semaphore) {
-    let mut left = semaphore.0.lock().unwrap();
+fn take(supply: &Supply) {
+    let mut left = supply.0.lock().unwrap();
     while *left == 0 {
-        left = semaphore.1.wait(left).unwrap();
+        left = supply.1.wait(left).unwrap();
     }
     *left -= 1;
 }
 
-fn is_empty(semaphore: &Semaphore) -> bool {
-    semaphore.0.try_lock().is_ok_and(|left| *left == 0)
+fn is_empty(supply: &Supply) -> bool {
+    supply.0.try_lock().is_ok_and(|left| *left == 0)
 }
 
 fn condvar() -> Wait {
-    let semaphore: &Semaphore = leak((Mutex::new(0), Condvar::new()));
-    let wait = || take(semaphore);
-    Wait::new(wait, |_| put(semaphore)).clean_if(|| is_empty(semaphore))
+    let supply: &Supply = leak((Mutex::new(0), Condvar::new()));
+    let wait = || take(supply);
+    Wait::new(wait, |_| put(supply)).clean_if(|| is_empty(supply))
 }
 
 fn condvar_timeout() -> Wait {
-    let semaphore: &Semaphore = leak((Mutex::new(0), Condvar::new()));
+    let supply: &Supply = leak((Mutex::new(0), Condvar::new()));
     let wait = || {
-        let left = semaphore.0.lock().unwrap();
-        let waited = semaphore
-            .1
-            .wait_timeout_while(left, HOUR, |left| *left == 0);
+        let left = supply.0.lock().unwrap();
+        let waited = supply.1.wait_timeout_while(left, HOUR, |left| *left == 0);
         *waited.unwrap().0 -= 1;
     };
-    Wait::new(wait, |_| put(semaphore)).clean_if(|| is_empty(semaphore))
+    Wait::new(wait, |_| put(supply)).clean_if(|| is_empty(supply))
 }
 
 fn lock_after_condvar() -> Wait {
@@ -334,21 +468,21 @@ fn lock_after_condvar() -> Wait {
 }
 
 fn lock_after_one_notification() -> Wait {
-    let semaphore: &Semaphore = leak((Mutex::new(0), Condvar::new()));
+    let supply: &Supply = leak((Mutex::new(0), Condvar::new()));
     let guard = Rc::new(RefCell::new(None));
     let held = guard.clone();
     let serve = move |_: &[Thread]| {
         if held.take().is_none() {
-            put(semaphore);
+            put(supply);
         }
     };
-    let wait = Wait::new(|| take(semaphore), serve).clean_if(|| is_empty(semaphore));
+    let wait = Wait::new(|| take(supply), serve).clean_if(|| is_empty(supply));
     Wait {
         // The first is notified, and finds the lock taken.
         once_parked: Box::new(move || {
-            let mut left = semaphore.0.lock().unwrap();
+            let mut left = supply.0.lock().unwrap();
             *left = 1;
-            semaphore.1.notify_one();
+            supply.1.notify_one();
             guard.replace(Some(left));
         }),
         ..wait
@@ -409,6 +543,18 @@ fn lazy_value() -> Wait {
         serve: Box::new(move |_| gate.open()),
         ..wait
     }
+}
+
+fn semaphore() -> Wait {
+    let semaphore = leak(Semaphore::new(0));
+    let wait = || semaphore.acquire().forget();
+    Wait::new(wait, |_| semaphore.release(1)).clean_if(|| semaphore.available() == 0)
+}
+
+fn semaphore_timeout() -> Wait {
+    let semaphore = leak(Semaphore::new(0));
+    let wait = || semaphore.acquire_timeout(HOUR).unwrap().forget();
+    Wait::new(wait, |_| semaphore.release(1)).clean_if(|| semaphore.available() == 0)
 }
 
 /// An initialiser that waits at a gate, and those who wait for it.
@@ -635,6 +781,25 @@ extern "C" fn getaddrinfo(
     libc::EAI_NONAME
 }
 
+/// Signals are the process's: there is one such wait at a time. They do nothing to who does not watch them, and
+/// each serves with another, because two of one number may be one.
+fn signal() -> Wait {
+    static ALONE: StdMutex<()> = StdMutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let harmless = [Signal::URGENT, Signal::WINDOW_CHANGE, Signal::CONTINUE];
+    const { assert!(WAITERS == 3) };
+    let signals = Arc::new(Signals::new(harmless).unwrap());
+    let (theirs, mut unused) = (signals.clone(), harmless.into_iter());
+    let wait = move || assert!(harmless.contains(&theirs.wait().unwrap()));
+    let raise = move |_: &[Thread]| {
+        let _ = &alone;
+        let signal = unused.next().expect("one for each that waits");
+        // SAFETY: the handler is the library's own.
+        assert_eq!(unsafe { libc::raise(signal.as_raw()) }, 0);
+    };
+    Wait::new(wait, raise).clean_if(move || signals.try_next().is_none())
+}
+
 // ── What the waits are made of
 
 fn leak<T>(value: T) -> &'static T {
@@ -651,9 +816,6 @@ fn pair() -> (TcpStream, StdStream) {
 #[derive(Clone, Default)]
 struct Gate(Arc<(AtomicBool, StdMutex<Vec<Thread>>)>);
 
-/// Who waits at a gate is not to be cancelled.
-static GATES_ARE_MASKED: AtomicBool = AtomicBool::new(false);
-
 impl Gate {
     /// Waiters that do `wait` with a gate, and are served by its opening.
     fn wait_by(wait: impl Fn(&Gate) + Send + Sync + 'static) -> Wait {
@@ -663,18 +825,14 @@ impl Gate {
     }
 
     fn pass(&self) {
-        if GATES_ARE_MASKED.load(SeqCst) {
-            mask(|| self.wait());
-        } else {
-            self.wait();
-        }
-    }
-
-    fn wait(&self) {
         self.0.1.lock().unwrap().push(thread::current());
         while !self.0.0.load(SeqCst) {
             thread::park();
         }
+    }
+
+    fn two_that_pass(&self) -> [JoinHandle<()>; 2] {
+        [self.clone(), self.clone()].map(|gate| thread::spawn(move || gate.pass()))
     }
 
     fn until_somebody_waits(&self) {
@@ -922,6 +1080,20 @@ fn a_timeout_unwinds_who_waits_and_the_next_in_line_is_served() {
     });
 }
 
+#[test]
+fn the_state_of_who_waits_tells_for_what() {
+    for_each_row(1, |row, _| {
+        let mut wait = (row.set_up)();
+        let waiter = Waiter::new(&wait, PATIENT);
+        settle();
+        (wait.once_parked)();
+        settle();
+        let state = waiter.task.state();
+        assert_eq!(state, State::Waiting(row.reason), "{}", row.name);
+        ends(row, &mut wait, waiter);
+    });
+}
+
 /// The last one that waits is served, or can be cancelled.
 fn ends(row: &Row, wait: &mut Wait, last: Waiter) {
     if row.serves == Nobody {
@@ -1006,7 +1178,7 @@ fn told_by_the_kernel(row: &Row) -> bool {
         Reason::UdpReceive,
         Reason::UdpSend,
     ];
-    socket.contains(&row.reason) || row.reason == Reason::Accept
+    socket.contains(&row.reason) || [Reason::Accept, Reason::Signal].contains(&row.reason)
 }
 
 #[test]
@@ -1083,63 +1255,6 @@ fn spin(turns: u64) {
     if turns.is_multiple_of(3) {
         thread::yield_now();
     }
-}
-
-/// A thread that is cancelled and does not end is named, with what it waits for. In a child, for the report
-/// comes through the process's only logger.
-#[test]
-fn a_report_names_what_each_waits_for() {
-    if is_child() {
-        report_all();
-    }
-    let output = in_child("a_report_names_what_each_waits_for", &[]);
-    let reported = String::from_utf8_lossy(&output.stdout);
-    for row in WAITS {
-        let line = reported
-            .lines()
-            .find(|line| line.contains(&format!("'{}'", row.name)));
-        let line = line.unwrap_or_else(|| panic!("{} is not named:\n{reported}", row.name));
-        assert!(line.ends_with(&format!(": {}", row.reason)), "{line}");
-    }
-}
-
-/// Ends the process when the first report is complete.
-fn report_all() -> ! {
-    struct Printer(AtomicUsize);
-    impl log::Log for Printer {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            true
-        }
-        fn log(&self, record: &log::Record<'_>) {
-            let text = record.args().to_string();
-            let named = WAITS
-                .iter()
-                .filter(|row| text.contains(&format!("'{}'", row.name)));
-            println!("{text}");
-            if self.0.fetch_add(named.count(), SeqCst) + 1 >= WAITS.len() {
-                std::process::exit(0);
-            }
-        }
-        fn flush(&self) {}
-    }
-    log::set_logger(leak(Printer(AtomicUsize::new(0)))).unwrap();
-    log::set_max_level(log::LevelFilter::Error);
-    GATES_ARE_MASKED.store(true, SeqCst);
-    let runtime = Runtime::new().unwrap();
-    let _waits: Vec<_> = runtime.run(|| {
-        let set_up = |row: &Row| {
-            let mut wait = (row.set_up)();
-            let does = wait.wait.clone();
-            let named = thread::Builder::new().name(row.name.to_owned());
-            drop(named.spawn(move || mask(|| does())).unwrap());
-            settle();
-            (wait.once_parked)();
-            wait
-        };
-        WAITS.iter().map(set_up).collect()
-    });
-    runtime.close();
-    unreachable!("nobody ends");
 }
 
 #[test]

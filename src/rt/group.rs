@@ -170,8 +170,13 @@ impl Group {
             cancel::mask(|| self.wait(reason, Instant::NEVER));
         }
         match (result, waited) {
-            (Err(payload), _) | (Ok(_), Err(payload)) => Err(payload),
             (Ok(value), Ok(())) => Ok(value),
+            (Ok(value), Err(payload)) => {
+                // It is dropped because of the unwinding, which is only interrupted here.
+                cancel::mask(|| drop(value));
+                Err(payload)
+            }
+            (Err(payload), _) => Err(payload),
         }
     }
 

@@ -65,7 +65,9 @@ pub use metrics::Metrics;
 pub use no_stack::NoStack;
 pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to};
-pub(crate) use park::{checkpoint, park, sleep_until, spend, with_current, yield_now};
+pub(crate) use park::{
+    checkpoint, current_task, on_green_thread, park, sleep_until, spend, with_current, yield_now,
+};
 pub use reason::Reason;
 pub(crate) use report::Message;
 pub(crate) use runtime::tasks_of_caller;

@@ -16,7 +16,7 @@ use super::current;
 use super::hub::Hub;
 use super::os_thread;
 use super::reason::Reason;
-use super::task::Task;
+use super::task::{Task, TaskRef};
 
 /// Suspends the calling green thread, or blocks the calling plain OS thread, until woken or
 /// `deadline`. Throws if the task is to end.
@@ -78,6 +78,14 @@ pub(crate) fn with_current<R>(f: impl FnOnce(NonNull<Task>) -> R) -> R {
         Some(hub) => f(hub.current_task()),
         None => f(os_thread::record()),
     }
+}
+
+/// The record of the calling thread, green or not, for as long as one likes.
+pub(crate) fn current_task() -> TaskRef {
+    with_current(|task| {
+        // SAFETY: the current thread's record outlives its own frames.
+        unsafe { task.as_ref() }.reference()
+    })
 }
 
 /// Does a green thread call?

@@ -101,7 +101,7 @@ pub(super) fn failure(task: &Task, payload: Box<dyn Any + Send>) {
     if !cancel::is_cancellation(payload.as_ref()) {
         contain(|| {
             error(format_args!(
-                "green thread '{}' (spawned at {}) failed, and nobody waits for it: {}",
+                "green thread '{}' (spawned at {}) failed, and nobody has taken its result: {}",
                 task.display_name(),
                 task.identity.spawned_at,
                 Message(payload.as_ref()),
@@ -136,6 +136,11 @@ impl fmt::Display for Message<'_> {
             f.write_str(text)
         } else if let Some(no_stack) = self.0.downcast_ref::<super::no_stack::NoStack>() {
             no_stack.fmt(f)
+        } else if let Some(cancelled) = self.0.downcast_ref::<cancel::Cancelled>() {
+            cancelled.fmt(f)
+        } else if let Some(inner) = self.0.downcast_ref::<Box<dyn Any + Send>>() {
+            // A reference to a box is soon taken for one to what is in it.
+            Message(&**inner).fmt(f)
         } else {
             f.write_str("(a payload that is not a string)")
         }

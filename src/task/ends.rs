@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::rt::{self, Instant, Reason, WaitQueue, Watcher};
-use crate::thread::{JoinHandle, Joinable, sealed::Token};
+use crate::thread::{JoinHandle, Joinable, Watchable, sealed::Token};
 
 /// Handles whose threads tell of their ends.
-pub(super) struct Ends<H: Joinable> {
+pub(super) struct Ends<H: Watchable> {
     /// A handle is taken out when its thread has ended and it was asked for.
     pub(super) handles: Vec<Option<H>>,
     /// The places of those that were taken out.
@@ -29,7 +29,7 @@ impl Watcher for Queue {
     }
 }
 
-impl<H: Joinable> Ends<H> {
+impl<H: Watchable> Ends<H> {
     /// Watches these; those that have ended already come first, in the order given.
     pub(super) fn new(handles: impl IntoIterator<Item = H>) -> Ends<H> {
         let mut ends = Ends {
@@ -119,13 +119,13 @@ impl<H: Joinable> Ends<H> {
     }
 }
 
-impl<H: Joinable> Drop for Ends<H> {
+impl<H: Watchable> Drop for Ends<H> {
     fn drop(&mut self) {
         self.unwatch();
     }
 }
 
-pub(super) fn cancel<H: Joinable>(handle: &H) {
+pub(super) fn cancel<H: Watchable>(handle: &H) {
     handle.handle(Token::NEW).cancel();
 }
 
@@ -135,10 +135,10 @@ pub(super) fn result<H: Joinable>(handle: H) -> std::thread::Result<H::Output> {
 }
 
 /// The handle, whichever kind it is.
-pub(super) fn plain<H: Joinable>(handle: &H) -> &JoinHandle<H::Output> {
+pub(super) fn plain<H: Watchable>(handle: &H) -> &JoinHandle<H::Value> {
     handle.handle(Token::NEW)
 }
 
-fn inner<H: Joinable>(handle: &H) -> &rt::Join<H::Output> {
+fn inner<H: Watchable>(handle: &H) -> &rt::Join<H::Value> {
     plain(handle).inner()
 }

@@ -28,6 +28,29 @@ pub enum Cause {
     NoStack(NoStack),
 }
 
+/// A failure in words: what [`join`](crate::thread::JoinHandle::join), [`gather`](super::gather) and their like gave
+/// as the error.
+///
+/// These are the words of the panic; that it was cancelled, or that there was no stack. Of a payload that is no text
+/// nothing can be told but that.
+///
+/// ```
+/// use sylvan::{task, thread};
+///
+/// sylvan::run(|| {
+///     let failure = thread::spawn(|| panic!("no luck")).join().unwrap_err();
+///     assert_eq!(task::describe(&failure).to_string(), "no luck");
+///
+///     let endless = thread::spawn(thread::park);
+///     endless.cancel();
+///     let failure = endless.join().unwrap_err();
+///     assert_eq!(task::describe(&failure).to_string(), "the green thread was cancelled");
+/// });
+/// ```
+pub fn describe(failure: &(dyn Any + Send)) -> impl fmt::Display {
+    rt::Message(failure)
+}
+
 /// The payload that stands for an error that was returned, until it is a [`Cause`].
 pub(super) struct Returned(pub(super) Box<dyn Error + Send + Sync>);
 

@@ -1,5 +1,6 @@
 //! The results of many green threads at once.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::thread::Result;
 
 use super::ends::{self, Ends};
@@ -12,6 +13,10 @@ use crate::thread::{Joinable, sealed::Token};
 /// The others go on then, detached: what fails of them later is reported. If the caller is cancelled, or runs
 /// out of time, while it waits, those that have not ended are cancelled, and not waited for: nobody else
 /// has their handles.
+///
+/// An `Err` that a thread returns is a value like any other, and ends nothing. To have the first error at once, and
+/// the others cancelled, use a [`nursery`](super::nursery()); to have it when all have ended, `collect` the values into
+/// a `Result`, as below.
 ///
 /// asyncio's `gather` does the same, but that it waits, if it is cancelled itself, until one of the others has
 /// unwound; `return_exceptions=True` is [`gather_all`]. A thread that was cancelled is a failure, as there.
@@ -26,6 +31,11 @@ use crate::thread::{Joinable, sealed::Token};
 /// sylvan::run(|| {
 ///     let tasks = (1..=3).map(|n| thread::spawn(move || n * n));
 ///     assert_eq!(task::gather(tasks).unwrap(), [1, 4, 9]);
+///
+///     let tasks = ["1", "2", "x"].map(|text| thread::spawn(|| text.parse::<u32>()));
+///     let values = task::gather(tasks).unwrap();
+///     let numbers: Result<Vec<u32>, _> = values.into_iter().collect();
+///     assert!(numbers.is_err());
 /// });
 /// ```
 pub fn gather<H: Joinable>(handles: impl IntoIterator<Item = H>) -> Result<Vec<H::Output>> {
@@ -102,24 +112,21 @@ pub fn gather_all<H: Joinable>(handles: impl IntoIterator<Item = H>) -> Vec<Resu
 /// ```
 #[track_caller]
 pub fn race<H: Joinable>(handles: impl IntoIterator<Item = H>) -> Result<H::Output> {
-    struct CancelAndWait<H: Joinable>(Ends<H>);
-    impl<H: Joinable> Drop for CancelAndWait<H> {
-        fn drop(&mut self) {
-            self.0.cancel();
-            let losers = std::mem::take(&mut self.0.handles);
-            rt::mask(|| {
-                for loser in losers.into_iter().flatten() {
-                    // It was asked to end; a panic on the way is the hook's to tell.
-                    drop(loser.into_handle(Token::NEW).join());
-                }
-            });
+    let mut all = Ends::new(handles);
+    assert!(!all.handles.is_empty(), "a race of nobody has no end");
+    // Caught, for nobody may unwind while it waits for the losers: theirs might wait for the end of that.
+    let first = panic::catch_unwind(AssertUnwindSafe(|| all.take_next()));
+    all.cancel();
+    rt::mask(|| {
+        for loser in all.into_handles() {
+            // It was asked to end; a panic on the way is the hook's to tell.
+            drop(loser.into_handle(Token::NEW).join());
         }
+    });
+    match first {
+        Ok(first) => ends::result(first),
+        Err(payload) => panic::resume_unwind(payload),
     }
-    let mut all = CancelAndWait(Ends::new(handles));
-    assert!(!all.0.handles.is_empty(), "a race of nobody has no end");
-    let first = all.0.take_next();
-    drop(all);
-    ends::result(first)
 }
 
 /// Cancels the threads whose handles it has, unless told to let them go.

@@ -42,7 +42,8 @@ impl Group {
         }
     }
 
-    /// Spawns a thread into the group. Never suspends.
+    /// Spawns a thread into the group. Never suspends. One with a name comes from
+    /// [`Builder::spawn_in_group`](crate::thread::Builder::spawn_in_group).
     ///
     /// # Panics
     ///
@@ -110,6 +111,10 @@ impl Group {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub(super) fn members(&self) -> &Members {
+        &self.members
     }
 }
 

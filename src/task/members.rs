@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::iter::{self, Fuse, FusedIterator, Peekable};
 use std::panic::Location;
 use std::sync::Arc;
@@ -91,12 +92,26 @@ impl Members {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let spawned = self.spawn_with(slot, Request::default(), Location::caller(), f);
+        spawned.expect("failed to spawn thread")
+    }
+
+    pub(super) fn spawn_with<F, T>(
+        &self,
+        slot: Slot,
+        request: Request,
+        spawned_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let run = move || {
             let _slot = slot;
             f()
         };
-        let join = rt::spawn_member(&self.group, Request::default(), Location::caller(), run);
-        JoinHandle::new(join.expect("failed to spawn thread"))
+        rt::spawn_member(&self.group, request, spawned_at, run).map(JoinHandle::new)
     }
 
     pub(super) fn map<I, T>(

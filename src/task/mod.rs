@@ -4,10 +4,11 @@
 //! * Many that end together: [`nursery`]. Many that are kept together: [`Group`], and [`Pool`] with room for
 //!   so many at once.
 //! * Cancellation: [`mask`], [`checkpoint`], [`cancel_requested`]; to cancel is [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel).
-//! * A look: [`all`], [`State`], [`Reason`].
+//! * A look: [`all`], [`current`], [`State`], [`Reason`].
 //! * Values that are inherited: [`ContextVar`].
 //!
-//! To *fail* is to panic or to be cancelled, and in a nursery also to return an `Err`.
+//! To *fail* is to panic or to be cancelled, and in a nursery also to return an `Err`. What a failure was,
+//! [`describe`] tells; who failed, of many, [`Failures`].
 
 mod context;
 mod ends;
@@ -17,6 +18,7 @@ mod group;
 mod members;
 mod nursery;
 mod pool;
+mod spawn;
 mod view;
 mod wait;
 
@@ -27,13 +29,13 @@ pub use crate::rt::{Cancelled, NoStack, Reason, State};
 use crate::thread::{self, JoinHandle};
 
 pub use context::ContextVar;
-pub use failure::{Cause, Failure, Failures};
+pub use failure::{Cause, Failure, Failures, describe};
 pub use gather::{gather, gather_all, race};
 pub use group::Group;
 pub use members::{Imap, ImapUnordered};
 pub use nursery::{Nursery, NurseryHandle, Outcome, nursery};
 pub use pool::Pool;
-pub use view::{Task, all};
+pub use view::{Task, all, current};
 pub use wait::{AsCompleted, WaitFor, as_completed, wait};
 
 /// Spawns a green thread that sleeps for `delay` before it calls `f`.

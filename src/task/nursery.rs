@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::{self, Location};
 use std::sync::Arc;
 
 use super::failure::{Failures, Returned};
 use super::{Cancelled, State};
-use crate::rt::{self, Group, Instant, Join, Reason, Request};
-use crate::thread::Thread;
+use crate::rt::{self, Group, Reason, Request};
+use crate::thread::{JoinHandle, Thread, ThreadId, Watchable, sealed};
 
 /// Where the threads of a nursery are spawned; see [`nursery`].
 pub struct Nursery<'scope, 'env: 'scope> {
@@ -22,7 +23,24 @@ pub struct Nursery<'scope, 'env: 'scope> {
 /// What the body and the threads of a nursery may return: nothing, or a `Result` whose error is a failure. (Or
 /// they may not return at all.)
 ///
-/// Not any value: an error that nobody looks at must not pass for success.
+/// Not any value: an error that nobody looks at must not pass for success. Another value is given as an `Ok`:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use sylvan::task;
+///
+/// let value = task::nursery(|_| Ok::<_, Infallible>(7));
+/// assert_eq!(value.unwrap(), 7);
+/// ```
+///
+/// ```compile_fail,E0277
+/// let value = sylvan::task::nursery(|_| 7);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` tells neither success nor failure, as what is run in a nursery must",
+    label = "neither `()` nor a `Result` whose error can be boxed as `dyn Error + Send + Sync`",
+    note = "return nothing, or wrap the value: `Ok::<_, std::convert::Infallible>(value)`"
+)]
 pub trait Outcome {
     /// What there is if it did not fail.
     type Value;
@@ -151,13 +169,14 @@ where
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                group.fail(current(), Box::new(Returned(error)));
+                group.fail(rt::current_task(), Box::new(Returned(error)));
                 None
             }
         }
     });
     let value = value.unwrap_or_else(|payload| {
-        group.give_up_failures();
+        // Their destructors run because of the unwinding, which is only interrupted here.
+        rt::mask(|| group.give_up_failures());
         panic::resume_unwind(payload)
     });
     let failures = Failures::from(group.take_failures());
@@ -179,7 +198,8 @@ impl Drop for EndIfUnwound<'_> {
 impl<'scope> Nursery<'scope, '_> {
     /// Spawns a thread into the nursery. Never suspends.
     ///
-    /// In a nursery that ends it never runs.
+    /// In a nursery that ends it never runs. One with a name comes from
+    /// [`Builder::spawn_in_nursery`](crate::thread::Builder::spawn_in_nursery).
     ///
     /// # Panics
     ///
@@ -191,21 +211,36 @@ impl<'scope> Nursery<'scope, '_> {
         R: Outcome + 'scope,
         R::Value: Send + 'scope,
     {
+        let spawned = self.spawn_with(Request::default(), Location::caller(), f);
+        spawned.expect("failed to spawn thread")
+    }
+
+    pub(super) fn spawn_with<F, R>(
+        &'scope self,
+        request: Request,
+        spawned_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<NurseryHandle<'scope, R::Value>>
+    where
+        F: FnOnce() -> R + Send + 'scope,
+        R: Outcome + 'scope,
+        R::Value: Send + 'scope,
+    {
         let group = &self.group;
         let run = move || match f().into_result() {
             Ok(value) => Some(value),
             Err(error) => {
-                group.fail(current(), Box::new(Returned(error)));
+                group.fail(rt::current_task(), Box::new(Returned(error)));
                 None
             }
         };
         // SAFETY: `nursery` returns or unwinds only after the last thread of the group has ended, and whatever
         // `'scope` can name lives longer than that.
-        let join = unsafe { rt::spawn_scoped(group, Request::default(), Location::caller(), run) };
-        NurseryHandle {
-            join: join.expect("failed to spawn thread"),
+        let join = unsafe { rt::spawn_scoped(group, request, spawned_at, run) }?;
+        Ok(NurseryHandle {
+            handle: JoinHandle::new(join),
             scope: PhantomData,
-        }
+        })
     }
 
     /// Ends the nursery: cancels its threads and its body. Never suspends.
@@ -251,8 +286,30 @@ impl fmt::Debug for Nursery<'_, '_> {
 }
 
 /// The handle of a thread of a [`nursery`]. Dropping it changes nothing.
+///
+/// [`wait`](super::wait()) and [`as_completed`](super::as_completed) take it; [`gather`](super::gather) and
+/// [`race`](super::race), which have failures of their own to give and threads to cancel, do not: in a nursery both
+/// are the nursery's.
+///
+/// ```
+/// use std::io;
+/// use sylvan::task;
+///
+/// sylvan::run(|| {
+///     let sum = task::nursery(|nursery| {
+///         let tasks = [1, 2, 3].map(|n| nursery.spawn(move || io::Result::Ok(n)));
+///         let mut sum = 0;
+///         for task in task::as_completed(tasks) {
+///             sum += task.join()?;
+///         }
+///         Ok::<_, task::Cancelled>(sum)
+///     });
+///     assert_eq!(sum.unwrap(), 6);
+/// });
+/// ```
 pub struct NurseryHandle<'scope, T> {
-    join: Join<Option<T>>,
+    /// `None` stands for an error, which the nursery has.
+    handle: JoinHandle<Option<T>>,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -266,9 +323,7 @@ impl<T> NurseryHandle<'_, T> {
     /// [`Cancelled`] if it failed and the unwinding is held back, by [`mask`](super::mask) for example, or the
     /// caller does not belong to the nursery. What failed is in the error of [`nursery`].
     pub fn join(self) -> Result<T, Cancelled> {
-        rt::spend();
-        while !self.join.wait(Instant::NEVER) {}
-        if let Ok(Some(value)) = self.join.into_result() {
+        if let Ok(Some(value)) = self.handle.join() {
             return Ok(value);
         }
         rt::checkpoint();
@@ -278,24 +333,50 @@ impl<T> NurseryHandle<'_, T> {
     /// The thread's handle.
     #[must_use]
     pub fn thread(&self) -> &Thread {
-        Thread::of(self.join.task())
+        self.handle.thread()
+    }
+
+    /// The thread's identity: that of its [`thread`](Self::thread).
+    #[must_use]
+    pub fn id(&self) -> ThreadId {
+        self.handle.id()
+    }
+
+    /// The thread's name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.handle.name()
     }
 
     /// As [`JoinHandle::is_finished`](crate::thread::JoinHandle::is_finished).
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.join.task().is_complete()
+        self.handle.is_finished()
     }
 
     /// As [`JoinHandle::state`](crate::thread::JoinHandle::state).
     #[must_use]
     pub fn state(&self) -> State {
-        self.join.task().state()
+        self.handle.state()
     }
 
     /// As [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). It is a failure, and ends the nursery.
     pub fn cancel(&self) {
-        self.join.task().cancel();
+        self.handle.cancel();
+    }
+}
+
+impl<T> Watchable for NurseryHandle<'_, T> {}
+
+impl<T> sealed::Sealed for NurseryHandle<'_, T> {
+    type Value = Option<T>;
+
+    fn handle(&self, _: sealed::Token) -> &JoinHandle<Option<T>> {
+        &self.handle
+    }
+
+    fn into_handle(self, _: sealed::Token) -> JoinHandle<Option<T>> {
+        self.handle
     }
 }
 
@@ -303,11 +384,4 @@ impl<T> fmt::Debug for NurseryHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NurseryHandle").finish_non_exhaustive()
     }
-}
-
-fn current() -> rt::TaskRef {
-    rt::with_current(|task| {
-        // SAFETY: the current task's record outlives its own frames.
-        unsafe { task.as_ref() }.reference()
-    })
 }

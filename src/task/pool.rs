@@ -11,6 +11,11 @@ use crate::thread::JoinHandle;
 /// A thread has its slot from its spawn until its function has returned. Who spawns into a full pool waits for
 /// a slot, in the order of coming.
 ///
+/// A member that spawns into its own pool, or maps in it, waits for a slot as well, and keeps its own meanwhile: when
+/// all members do so they wait for ever, and are reported as a deadlock. (In a pool of one slot the first does.) Work
+/// that makes more work belongs in a pool of another level, or in a [`Group`](super::Group); or its members use
+/// [`try_spawn`](Self::try_spawn).
+///
 /// ```
 /// use sylvan::task::Pool;
 ///
@@ -39,7 +44,10 @@ impl Pool {
         }
     }
 
-    /// Suspends until there is a slot, and spawns a thread.
+    /// Suspends until there is a slot, and spawns a thread. One with a name comes from
+    /// [`Builder::spawn_in_pool`](crate::thread::Builder::spawn_in_pool).
+    ///
+    /// A member that calls it on its own pool when that is full may wait [for ever](Self).
     ///
     /// # Panics
     ///
@@ -171,6 +179,10 @@ impl Pool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub(super) fn members(&self) -> &Members {
+        &self.members
     }
 }
 

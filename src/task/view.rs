@@ -1,4 +1,4 @@
-//! A look at the green threads that are alive.
+//! A look at the green threads that are alive, and at the one that looks.
 
 use std::fmt;
 use std::panic::Location;
@@ -8,7 +8,7 @@ use super::State;
 use crate::rt::{self, Handle, Instant, TaskRef};
 use crate::thread::{Thread, ThreadId};
 
-/// A green thread as others see it; see [`all`].
+/// A green thread as others see it; see [`all`] and [`current`].
 ///
 /// It tells about the thread also when that has ended, and does not keep its result.
 #[derive(Clone)]
@@ -32,6 +32,25 @@ pub struct Task(TaskRef);
 #[must_use]
 pub fn all() -> Vec<Task> {
     rt::tasks_of_caller().into_iter().map(Task).collect()
+}
+
+/// The calling green thread, as others see it; `None` on a plain OS thread, which is no green thread.
+///
+/// (Name, identity and `unpark` of whatever thread calls are in [`thread::current`](crate::thread::current).)
+///
+/// ```
+/// use sylvan::{task, thread};
+///
+/// assert!(task::current().is_none());
+/// sylvan::run(|| {
+///     let me = thread::Builder::new().name("fetch-1".into()).spawn(task::current).unwrap();
+///     let me = me.join().unwrap().unwrap();
+///     assert!(me.to_string().starts_with("green thread 'fetch-1', returned, spawned at "));
+/// });
+/// ```
+#[must_use]
+pub fn current() -> Option<Task> {
+    rt::on_green_thread().then(|| Task(rt::current_task()))
 }
 
 impl Handle {

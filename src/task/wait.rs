@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ends::{self, Ends};
 use crate::rt::Instant;
-use crate::thread::Joinable;
+use crate::thread::Watchable;
 
 /// What [`wait`] waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +24,9 @@ pub enum WaitFor {
 /// It never fails and cancels nothing: a failure is in its handle. With asyncio's
 /// `wait(return_when=FIRST_EXCEPTION)` a cancelled task is no exception; here it is a failure.
 ///
+/// A failed one whose handle is dropped, and not joined, is reported, as always. One of a nursery ends the nursery,
+/// and so whoever waits in it.
+///
 /// ```
 /// use std::time::Duration;
 /// use sylvan::{task, thread};
@@ -37,7 +40,7 @@ pub enum WaitFor {
 ///     assert_eq!((done.len(), pending.len()), (0, 1));
 /// });
 /// ```
-pub fn wait<H: Joinable>(
+pub fn wait<H: Watchable>(
     handles: impl IntoIterator<Item = H>,
     wait_for: WaitFor,
     timeout: Option<Duration>,
@@ -61,7 +64,7 @@ pub fn wait<H: Joinable>(
     ends.into_handles().into_iter().partition(is_finished)
 }
 
-fn has_failed<H: Joinable>(handle: &H) -> bool {
+fn has_failed<H: Watchable>(handle: &H) -> bool {
     let state = ends::plain(handle).state();
     state.is_finished() && state != super::State::Returned
 }
@@ -69,7 +72,7 @@ fn has_failed<H: Joinable>(handle: &H) -> bool {
 /// The handles in the order in which their threads end: an iterator that suspends until the next has ended.
 ///
 /// A handle that it gives can be joined without waiting, and tells whose result that is. Those that it still
-/// has when it is dropped are detached.
+/// has when it is dropped are detached; those of a nursery still belong to it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -86,7 +89,7 @@ fn has_failed<H: Joinable>(handle: &H) -> bool {
 ///     assert_eq!(order, [1, 10, 30]);
 /// });
 /// ```
-pub fn as_completed<H: Joinable>(handles: impl IntoIterator<Item = H>) -> AsCompleted<H> {
+pub fn as_completed<H: Watchable>(handles: impl IntoIterator<Item = H>) -> AsCompleted<H> {
     let ends = Ends::new(handles);
     let left = ends.handles.len();
     AsCompleted { ends, left }
@@ -94,12 +97,12 @@ pub fn as_completed<H: Joinable>(handles: impl IntoIterator<Item = H>) -> AsComp
 
 /// See [`as_completed`].
 #[must_use = "it waits for nothing until it is iterated over"]
-pub struct AsCompleted<H: Joinable> {
+pub struct AsCompleted<H: Watchable> {
     ends: Ends<H>,
     left: usize,
 }
 
-impl<H: Joinable> Iterator for AsCompleted<H> {
+impl<H: Watchable> Iterator for AsCompleted<H> {
     type Item = H;
 
     fn next(&mut self) -> Option<H> {
@@ -117,10 +120,10 @@ impl<H: Joinable> Iterator for AsCompleted<H> {
     }
 }
 
-impl<H: Joinable> ExactSizeIterator for AsCompleted<H> {}
-impl<H: Joinable> FusedIterator for AsCompleted<H> {}
+impl<H: Watchable> ExactSizeIterator for AsCompleted<H> {}
+impl<H: Watchable> FusedIterator for AsCompleted<H> {}
 
-impl<H: Joinable> std::fmt::Debug for AsCompleted<H> {
+impl<H: Watchable> std::fmt::Debug for AsCompleted<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AsCompleted")
             .field("left", &self.left)

@@ -204,7 +204,7 @@ impl Builder {
     }
 
     #[track_caller]
-    fn checked(self) -> Request {
+    pub(crate) fn checked(self) -> Request {
         let name = self.request.name.as_deref();
         assert!(
             name.is_none_or(|name| !name.contains('\0')),

@@ -38,10 +38,7 @@ pub struct ThreadId(NonZeroU64);
 /// ```
 #[must_use]
 pub fn current() -> Thread {
-    Thread(rt::with_current(|task| {
-        // SAFETY: the current thread's record is alive.
-        unsafe { task.as_ref() }.reference()
-    }))
+    Thread(rt::current_task())
 }
 
 impl Thread {

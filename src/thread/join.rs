@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::handle::{Thread, ThreadId};
 use crate::rt::{self, Instant, Join, State};
 
-/// The right to join a green thread, and to cancel it. Dropping it detaches the thread.
+/// The right to join a green thread, and to cancel it. Dropping it detaches the thread: if that panics, or has, it is
+/// reported, with its name and where it was spawned.
 ///
 /// # Differences from std
 ///
@@ -318,11 +319,18 @@ macro_rules! as_join_handle {
 as_join_handle!(LocalJoinHandle);
 as_join_handle!(ScopedJoinHandle, '_);
 
+/// A handle whose thread's end can be waited for: each that is [`Joinable`], and a nursery's
+/// [`NurseryHandle`](crate::task::NurseryHandle).
+///
+/// What waits for many threads without taking their results, such as [`task::wait`](crate::task::wait()), takes
+/// handles of one of these kinds. It cannot be implemented for others.
+pub trait Watchable: sealed::Sealed {}
+
 /// A handle that can be joined: [`JoinHandle`], [`ScopedJoinHandle`] or [`LocalJoinHandle`].
 ///
-/// What waits for many threads, such as [`task::gather`](crate::task::gather), takes handles of one of these
-/// kinds. It cannot be implemented for others.
-pub trait Joinable: sealed::Sealed<Value = Self::Output> {
+/// What waits for many threads and takes their results, such as [`task::gather`](crate::task::gather), takes handles
+/// of one of these kinds. It cannot be implemented for others.
+pub trait Joinable: Watchable + sealed::Sealed<Value = Self::Output> {
     /// What the thread returns.
     type Output;
 }
@@ -338,11 +346,14 @@ pub(crate) mod sealed {
     }
 
     pub trait Sealed: Sized {
+        /// What is stored as the thread's result.
         type Value;
         fn handle(&self, token: Token) -> &JoinHandle<Self::Value>;
         fn into_handle(self, token: Token) -> JoinHandle<Self::Value>;
     }
 }
+
+impl<T> Watchable for JoinHandle<T> {}
 
 impl<T> Joinable for JoinHandle<T> {
     type Output = T;
@@ -362,6 +373,8 @@ impl<T> sealed::Sealed for JoinHandle<T> {
 
 macro_rules! joinable {
     ($handle:ident $(, $lifetime:lifetime)?) => {
+        impl<T> Watchable for $handle<$($lifetime,)? T> {}
+
         impl<T> Joinable for $handle<$($lifetime,)? T> {
             type Output = T;
         }

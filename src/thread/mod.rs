@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use builder::{Builder, spawn, spawn_local};
 pub use handle::{Thread, ThreadId, current};
 pub(crate) use join::sealed;
-pub use join::{JoinHandle, Joinable, LocalJoinHandle, ScopedJoinHandle};
+pub use join::{JoinHandle, Joinable, LocalJoinHandle, ScopedJoinHandle, Watchable};
 pub use join_future::JoinFuture;
 pub use local::{AccessError, LocalKey};
 pub use scoped::{Scope, scope};
