@@ -8,7 +8,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
-use std::pin::pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::thread;
@@ -29,7 +28,7 @@ use super::records::Records;
 use super::report;
 use super::shared::{Seed, Shared};
 use super::task::{Run, Task, TaskRef};
-use super::timer::{Expired, Timer, Wheel};
+use super::timer::{Expired, Wheel};
 use super::watchdog;
 use crate::sys::context::Context;
 use crate::sys::fork;
@@ -54,7 +53,7 @@ pub(crate) struct Hub {
     budget: Cell<u32>,
     /// The time as of this turn.
     now: Cell<Instant>,
-    timers: Wheel,
+    timers: RefCell<Wheel>,
     expired: RefCell<Vec<Expired>>,
     stacks: RefCell<Pool>,
     /// Stacks were used since they were last trimmed.
@@ -105,7 +104,7 @@ impl Hub {
             running: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
             now: Cell::new(now),
-            timers: Wheel::new(now),
+            timers: RefCell::new(Wheel::new(now)),
             expired: RefCell::default(),
             stacks: RefCell::new(Pool::new()),
             untrimmed: Cell::new(false),
@@ -250,11 +249,9 @@ impl Hub {
     }
 
     fn suspend_until(&self, task: &Task, until: Instant) -> bool {
-        let timer = pin!(Timer::new(task.address(), until));
-        // SAFETY: it is disarmed below; nothing between unwinds.
-        unsafe { self.timers.arm(timer.as_ref()) };
+        let timer = self.timers.borrow_mut().arm(task.address(), until);
         let was_clean = self.suspend(task);
-        self.timers.disarm(&timer);
+        self.timers.borrow_mut().disarm(timer);
         was_clean
     }
 
@@ -510,7 +507,7 @@ impl Hub {
         let in_reserve = usize::from(self.reserve.is_there());
         let published = self.runtime.published(self.index);
         let outside = self.outside.get();
-        published.set(stacks - in_reserve, self.timers.len(), outside);
+        published.set(stacks - in_reserve, self.timers.borrow().len(), outside);
     }
 
     /// Takes back all that a task which has returned still has.
@@ -559,13 +556,14 @@ impl Hub {
     #[inline]
     fn fire_timers(&self) {
         self.now.set(Instant::now());
-        if self.timers.is_empty() {
+        let mut timers = self.timers.borrow_mut();
+        if timers.is_empty() {
             return;
         }
         let mut expired = self.expired.borrow_mut();
-        self.timers.expire(self.now.get(), &mut expired);
+        timers.expire(self.now.get(), &mut expired);
         for entry in expired.drain(..) {
-            // SAFETY: the timer stood on the stack of this task, which has not run since.
+            // SAFETY: the timer was armed by this task, which has not run since.
             let task = unsafe { entry.task.as_ref() };
             self.wake_into(task, |task| self.queue.push_due(task));
         }
@@ -610,6 +608,7 @@ impl Hub {
     fn wait_for_events(&self, until: Instant) {
         let next = self
             .timers
+            .borrow()
             .next_turn()
             .map_or(until, |next| next.min(until));
         let left = (next != Instant::NEVER).then(|| next.duration_since(Instant::now()));
@@ -618,6 +617,7 @@ impl Hub {
             // Only if nothing happens for a while is the hub idle.
             if !self.poll(Some(TRIM_AFTER)) {
                 self.records.trim();
+                self.timers.borrow_mut().trim();
                 let more = self.stacks.borrow_mut().trim();
                 self.untrimmed.set(more);
             }

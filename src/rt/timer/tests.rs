@@ -1,28 +1,19 @@
 //! The wheel against a sorted list, with no task and no clock but the test's own.
 
-use std::pin::Pin;
 use std::ptr::NonNull;
 
 use super::*;
 
-/// Timers in places of their own, as they have on a stack.
-fn timer(nanoseconds: i64) -> Pin<Box<Timer>> {
-    let task = NonNull::without_provenance(
-        std::num::NonZero::new(nanoseconds.unsigned_abs() as usize | 1).unwrap(),
-    );
-    Box::pin(Timer::new(task, at(nanoseconds)))
+fn arm(wheel: &mut Wheel, nanoseconds: i64) -> Timer {
+    // Nobody looks at the task here.
+    wheel.arm(NonNull::dangling(), at(nanoseconds))
 }
 
 fn at(nanoseconds: i64) -> Instant {
     Instant::from_nanoseconds(nanoseconds)
 }
 
-fn arm(wheel: &Wheel, timer: &Pin<Box<Timer>>) {
-    // SAFETY: each test keeps its timers longer than its wheel uses them.
-    unsafe { wheel.arm(timer.as_ref()) };
-}
-
-fn expire(wheel: &Wheel, now: i64) -> Vec<i64> {
+fn expire(wheel: &mut Wheel, now: i64) -> Vec<i64> {
     let mut expired = Vec::new();
     wheel.expire(at(now), &mut expired);
     expired
@@ -58,33 +49,39 @@ fn a_timer_never_fires_early_and_at_most_a_tick_late() {
         4_097 * TICK + 5,
         1 << 45,
     ] {
-        let wheel = Wheel::new(at(NOW));
-        let timer = timer(NOW + distance);
-        arm(&wheel, &timer);
-        assert!(expire(&wheel, NOW + distance - 1).is_empty(), "{distance}");
-        assert_eq!(expire(&wheel, NOW + distance + TICK), [NOW + distance]);
+        let mut wheel = Wheel::new(at(NOW));
+        let timer = arm(&mut wheel, NOW + distance);
+        let early = expire(&mut wheel, NOW + distance - 1);
+        assert!(early.is_empty(), "{distance}");
+        let fired = expire(&mut wheel, NOW + distance + TICK);
+        assert_eq!(fired, [NOW + distance]);
         assert!(wheel.is_empty());
-        assert!(wheel.disarm(&timer), "it has expired");
+        assert!(wheel.disarm(timer), "it has expired");
+        // Its place is another's now.
+        let other = arm(&mut wheel, NOW + (1 << 50));
+        assert!(wheel.disarm(timer));
+        assert!(!wheel.disarm(other));
     }
 }
 
 #[test]
 fn what_is_over_already_fires_at_the_next_turn() {
-    let wheel = Wheel::new(at(NOW));
-    let timers = [timer(NOW - 5), timer(i64::MIN), timer(NOW)];
-    timers.iter().for_each(|timer| arm(&wheel, timer));
+    let mut wheel = Wheel::new(at(NOW));
+    for moment in [NOW - 5, i64::MIN, NOW] {
+        arm(&mut wheel, moment);
+    }
     assert_eq!(wheel.next_turn(), Some(Instant::PAST));
     // `NOW` itself lies within a tick that has not begun when the wheel's has.
-    let fired = expire(&wheel, NOW + TICK);
+    let fired = expire(&mut wheel, NOW + TICK);
     assert_eq!(fired, [i64::MIN, NOW - 5, NOW]);
 }
 
 #[test]
 fn timers_of_one_turn_fire_in_the_order_of_deadline_then_of_arming() {
-    let wheel = Wheel::new(at(NOW));
-    let distances = [700, 3, TICK * 70, 3, TICK * 5000, 1];
-    let timers: Vec<_> = distances.iter().map(|&it| timer(NOW + it)).collect();
-    timers.iter().for_each(|timer| arm(&wheel, timer));
+    let mut wheel = Wheel::new(at(NOW));
+    for distance in [700, 3, TICK * 70, 3, TICK * 5000, 1] {
+        arm(&mut wheel, NOW + distance);
+    }
     let mut expired = Vec::new();
     wheel.expire(at(NOW + TICK * 6000), &mut expired);
     let order: Vec<_> = expired.iter().map(|entry| entry.sequence).collect();
@@ -93,50 +90,46 @@ fn timers_of_one_turn_fire_in_the_order_of_deadline_then_of_arming() {
 
 #[test]
 fn the_end_of_time_can_be_waited_for() {
-    let wheel = Wheel::new(at(i64::MIN));
-    let never = timer(i64::MAX);
-    arm(&wheel, &never);
+    let mut wheel = Wheel::new(at(i64::MIN));
+    let never = arm(&mut wheel, i64::MAX);
     for now in [i64::MIN + 1, 0, NOW, i64::MAX - 2 * TICK] {
-        assert!(expire(&wheel, now).is_empty());
+        assert!(expire(&mut wheel, now).is_empty());
         assert!(wheel.next_turn().is_some_and(|turn| turn > at(now)));
     }
-    assert!(!wheel.disarm(&never));
+    assert!(!wheel.disarm(never));
     assert!(wheel.is_empty() && wheel.next_turn().is_none());
 }
 
 #[test]
 fn a_hundred_thousand_of_all_distances_agree_with_a_sorted_list() {
     let mut numbers = Numbers(42);
-    let wheel = Wheel::new(at(NOW));
+    let mut wheel = Wheel::new(at(NOW));
     let mut now = NOW;
-    let mut armed: Vec<Pin<Box<Timer>>> = Vec::new();
+    let mut armed: Vec<(Timer, i64)> = Vec::new();
     for _ in 0..100_000 {
         match numbers.below(10) {
             0..6 => {
                 let magnitude = numbers.below(40);
                 let distance = numbers.below(1 << magnitude) as i64;
-                let timer = timer(now + distance);
-                arm(&wheel, &timer);
-                armed.push(timer);
+                armed.push((arm(&mut wheel, now + distance), now + distance));
             }
             6..8 if !armed.is_empty() => {
                 let which = numbers.below(armed.len() as u64) as usize;
-                assert!(!wheel.disarm(&armed.swap_remove(which)));
+                assert!(!wheel.disarm(armed.swap_remove(which).0));
             }
             _ => {
                 let magnitude = numbers.below(36);
                 now += numbers.below(1 << magnitude) as i64;
                 let turn = wheel.next_turn();
-                let fired = expire(&wheel, now);
-                let deadline = |timer: &Pin<Box<Timer>>| timer.deadline.nanoseconds();
+                let fired = expire(&mut wheel, now);
                 // All that are over by a tick, and none that are not over, in order.
                 assert!(fired.is_sorted());
                 assert!(fired.iter().all(|&it| it <= now));
                 let (over, left): (Vec<_>, Vec<_>) = armed
                     .into_iter()
-                    .partition(|timer| timer.list.get() == NOWHERE);
+                    .partition(|&(timer, _)| !wheel.is_armed(timer));
                 assert_eq!(over.len(), fired.len());
-                assert!(left.iter().all(|timer| deadline(timer) + TICK > now));
+                assert!(left.iter().all(|(_, deadline)| deadline + TICK > now));
                 if !fired.is_empty() {
                     assert!(
                         turn.is_some_and(|turn| turn <= at(now)),
@@ -148,8 +141,11 @@ fn a_hundred_thousand_of_all_distances_agree_with_a_sorted_list() {
         }
         assert_eq!(wheel.len(), armed.len());
     }
-    armed.iter().for_each(|timer| {
-        wheel.disarm(timer);
-    });
+    for (timer, _) in armed {
+        assert!(!wheel.disarm(timer));
+    }
     assert!(wheel.is_empty());
+    wheel.trim();
+    arm(&mut wheel, now + 1);
+    assert_eq!(expire(&mut wheel, now + 2 * TICK), [now + 1]);
 }
