@@ -721,6 +721,91 @@ fn a_stop_ends_one_run_and_not_the_next() {
     });
 }
 
+/// When a nursery ended, its threads were cancelled one by one and its body last. Who had joined one of the first
+/// could see its end before it was cancelled itself: the join returned an error, which counted as a second failure.
+#[test]
+fn a_nursery_that_ends_unwinds_whoever_sees_it() {
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    for round in 0..1000 {
+        let all_wait = AtomicBool::new(false);
+        let ended = runtime.run(|| {
+            task::nursery(|nursery| {
+                nursery.spawn(|| {
+                    while !all_wait.load(Ordering::SeqCst) {
+                        thread::yield_now();
+                    }
+                    Err::<(), _>("the only failure")
+                });
+                let joiners = (0..200).map(|_| {
+                    let sleeper = nursery.spawn(|| thread::sleep(HOUR));
+                    nursery.spawn(move || sleeper.join())
+                });
+                let joiners: Vec<_> = joiners.collect();
+                all_wait.store(true, Ordering::SeqCst);
+                // The youngest are cancelled first.
+                joiners
+                    .into_iter()
+                    .rev()
+                    .try_for_each(task::NurseryHandle::join)
+            })
+        });
+        let failures = ended.unwrap_err();
+        assert_eq!(failures.len(), 1, "in round {round}: {failures:?}");
+    }
+}
+
+/// An error of a nursery's body is converted by the user's code. If that panicked the threads were not cancelled, and
+/// the panic went on only when they had ended by themselves.
+#[test]
+fn a_panic_in_the_conversion_of_a_bodys_error_ends_the_nursery() {
+    struct Bad;
+    impl From<Bad> for Box<dyn std::error::Error + Send + Sync> {
+        fn from(_: Bad) -> Self {
+            panic!("not to be converted")
+        }
+    }
+    sylvan::run(|| {
+        let ended = panic::catch_unwind(|| {
+            task::nursery(|nursery| {
+                nursery.spawn(|| thread::sleep(HOUR));
+                Err::<(), _>(Bad)
+            })
+        });
+        assert!(ended.is_err());
+    });
+}
+
+/// At the end of its items a `map` or `imap` waited for one more slot to find out that it needed none: for ever, if
+/// others had them all.
+#[test]
+fn a_map_that_is_through_waits_for_no_slot() {
+    sylvan::run(|| {
+        let pool = Arc::new(task::Pool::new(1));
+        let mut results = pool.imap([1], |n| n);
+        assert_eq!(results.next().unwrap().unwrap(), 1);
+        let holder = pool.spawn(|| thread::sleep(HOUR));
+        assert!(results.next().is_none());
+        assert!(pool.imap([0; 0], |n| n).next().is_none());
+        assert!(pool.imap_unordered([0; 0], |n| n).next().is_none());
+        assert!(pool.map([0; 0], |n: i32| n).is_empty());
+        holder.cancel();
+        assert!(holder.join().is_err());
+
+        let (from, others) = (pool.clone(), pool.clone());
+        let mapped = thread::spawn(move || {
+            from.map([1], |n| {
+                thread::yield_now();
+                n
+            })
+        });
+        thread::yield_now();
+        // It stands in line for the slot that the only call has, and keeps it.
+        let next = thread::spawn(move || others.spawn(|| thread::sleep(HOUR)));
+        assert_eq!(mapped.join().unwrap(), [1]);
+        next.join().unwrap().cancel();
+    });
+}
+
 /// Where a nursery or a scope catches an unwinding to wait for its threads, what it drops then was cut short by the
 /// same cancellation: failures that were kept, and the value of a body that had returned.
 #[test]

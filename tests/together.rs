@@ -601,7 +601,8 @@ fn map_stops_at_a_panic_and_passes_it_on() {
             })
         }));
         assert_eq!(result.unwrap_err().downcast_ref(), Some(&"three"));
-        assert!(pulled.load(SeqCst) <= 5);
+        // The one that took the place of the third, and one ahead.
+        assert!(pulled.load(SeqCst) <= 6);
         assert_eq!(unwound.load(SeqCst), 3);
         assert_eq!(pool.free(), 2);
     });

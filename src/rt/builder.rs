@@ -58,7 +58,7 @@ impl Builder {
 
     /// Whether ^C (SIGINT) stops the runtime. It does not unless this is called with `true`.
     ///
-    /// The first ^C is what [`Handle::stop`] is: the main green thread is cancelled and unwinds, so all its
+    /// The first ^C is what [`Handle::stop`](super::Handle::stop) is: the main green thread is cancelled and unwinds, so all its
     /// destructors run; [`run`](Runtime::run) unwinds its caller, [`try_run`](Runtime::try_run) returns
     /// [`Cancelled`](crate::task::Cancelled), and [`run_forever`](Runtime::run_forever) returns. The other
     /// green threads are unwound when the runtime is closed or dropped, as always.

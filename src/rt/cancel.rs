@@ -193,8 +193,7 @@ impl Scopes {
     }
 
     /// Is there more than a root without a deadline? If not, only an interruption can matter.
-    #[inline]
-    pub(super) fn is_eventful(&self) -> bool {
+    fn is_eventful(&self) -> bool {
         !self.innermost.get().is_null() || self.root.deadline != Instant::NEVER
     }
 
@@ -352,13 +351,16 @@ struct Entered<'scope> {
 impl<'scope> Entered<'scope> {
     fn new(task: &'scope Task, scope: &'scope Scope) -> Entered<'scope> {
         task.scopes.innermost.set(scope);
+        task.seat.eventful.set(true);
         Entered { task, scope }
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.task.scopes.innermost.set(self.scope.parent.get());
+        let scopes = &self.task.scopes;
+        scopes.innermost.set(self.scope.parent.get());
+        self.task.seat.eventful.set(scopes.is_eventful());
     }
 }
 

@@ -108,8 +108,8 @@ impl<F: FnOnce() -> T, T> TaskCell<F, T> {
             // SAFETY: as above.
             unsafe { *cell.result.get() = Some(result) };
             // In this order: without a handle nobody adds a callback.
-            let detached = !task.life.has_handle();
-            if task.life.has_callbacks() {
+            let detached = !task.seat.life.has_handle();
+            if task.seat.life.has_callbacks() {
                 task.run_callbacks();
             }
             if detached {
@@ -232,7 +232,7 @@ impl<T> Join<T> {
             return true;
         }
         task.joiners
-            .wait(Reason::Join, deadline, || task.life.add_joiner());
+            .wait(Reason::Join, deadline, || task.seat.life.add_joiner());
         task.is_complete()
     }
 
@@ -247,7 +247,7 @@ impl<T> Join<T> {
             f(unsafe { &*result.cast::<thread::Result<T>>() });
         });
         let task = &self.task;
-        if task.endings.add_callback(&task.life, callback) {
+        if task.endings.add_callback(&task.seat.life, callback) {
             // Whoever holds the handle may take the result; that is our caller, who waits for us.
             cancel::mask(|| task.run_callbacks());
         }
@@ -256,7 +256,9 @@ impl<T> Join<T> {
     /// Lets `watcher` be told of the task's end. `false`: it has ended, and nobody will be told.
     #[must_use]
     pub(crate) fn watch(&self, watcher: Arc<dyn Watcher>, which: usize) -> bool {
-        self.task.endings.watch(&self.task.life, watcher, which)
+        self.task
+            .endings
+            .watch(&self.task.seat.life, watcher, which)
     }
 
     /// Takes a watcher back; it may be told at this moment all the same.
@@ -286,7 +288,7 @@ impl<T> Join<T> {
 
 impl<T> Drop for Join<T> {
     fn drop(&mut self) {
-        if self.task.life.drop_handle() {
+        if self.task.seat.life.drop_handle() {
             self.task.drop_result();
         }
     }

@@ -204,7 +204,7 @@ fn stuck_on(hub: &Hub) -> Vec<Stuck> {
         .map(|task| {
             let held_by = match task.seat.run.get() {
                 // SAFETY: it is parked on the hub of this OS thread.
-                Run::Parked => unsafe { holder::of(task.seat.awaits.get()) },
+                Run::Parked => unsafe { holder::of(task.awaits.get()) },
                 _ => holder::HeldBy::Unknown,
             };
             Stuck { task, held_by }

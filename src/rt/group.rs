@@ -213,7 +213,7 @@ impl Group {
             return payload;
         }
         // What is cancelled because another has failed is no failure of its own.
-        if !(was_cancelled && self.is_cancelled()) {
+        if !(was_cancelled && self.has_marked()) {
             self.fail(task.reference(), payload);
         }
         Box::new(Cancelled::new())
@@ -222,7 +222,7 @@ impl Group {
     /// Keeps a failure of a nursery, and ends it.
     pub(crate) fn fail(&self, task: TaskRef, payload: Box<dyn Any + Send>) {
         self.failures.lock().list.push(Failed { task, payload });
-        self.cancel_with_body();
+        self.cancel();
     }
 
     /// No handle has received the failure of a member. Gives it back if it is to be reported.
@@ -281,32 +281,43 @@ impl Group {
         self.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Cancels all members, and all that come.
+    /// Is it cancelled, and has whoever does that marked all who are to end?
+    fn has_marked(&self) -> bool {
+        let _marking = self.body.lock();
+        self.is_cancelled()
+    }
+
+    /// Cancels all members, and all that come; of a nursery also the body.
     pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
-        self.cancel_members();
+        let Some(marked) = self.mark() else {
+            return;
+        };
+        for task in marked {
+            task.interrupt();
+        }
         for kept in self.kept_groups() {
             kept.cancel_members();
         }
     }
 
-    /// As [`cancel`](Self::cancel), and ends the body, too.
-    pub(crate) fn cancel_with_body(&self) {
-        if self.is_cancelled() {
-            return;
+    /// Marks all that are to end, and gives them to be interrupted. `None`: that was done before.
+    ///
+    /// Under one lock, before one of them is woken: whoever sees that a member has ended by this is marked too.
+    fn mark(&self) -> Option<Vec<TaskRef>> {
+        let body = self.body.lock();
+        if self.cancelled.swap(true, Ordering::SeqCst) {
+            return None;
         }
-        self.cancel();
-        let task = {
-            let body = self.body.lock();
-            body.as_ref().map(|body| {
-                // SAFETY: it is taken out before it ends, under this lock.
-                unsafe { &*body.scope }.cancel();
-                body.task.clone()
-            })
-        };
-        if let Some(task) = task {
-            task.interrupt();
+        let mut marked = self.members.snapshot();
+        for task in &marked {
+            task.scopes.root().cancel();
         }
+        if let Some(body) = &*body {
+            // SAFETY: it is taken out before it ends, under this lock.
+            unsafe { &*body.scope }.cancel();
+            marked.push(body.task.clone());
+        }
+        Some(marked)
     }
 
     /// Cancels those that are members now.

@@ -67,7 +67,7 @@ impl Holder {
 fn note(holder: *const Holder) -> *const Holder {
     park::with_current(|task| {
         // SAFETY: the current task's record outlives its own frames.
-        unsafe { task.as_ref() }.seat.awaits.replace(holder)
+        unsafe { task.as_ref() }.awaits.replace(holder)
     })
 }
 

@@ -289,10 +289,15 @@ impl Hub {
     /// Makes a task of this hub runnable.
     #[inline]
     pub(super) fn wake_local(&self, task: &Task) {
+        self.wake_into(task, |task| self.queue.push(task));
+    }
+
+    #[inline]
+    fn wake_into(&self, task: &Task, queue: impl FnOnce(NonNull<Task>)) {
         match task.seat.run.get() {
             Run::Parked => {
                 task.seat.run.set(Run::Queued);
-                self.queue.push(task.address());
+                queue(task.address());
             }
             Run::Running => task.seat.notified.set(true),
             // Queued: it will look at its condition. Unstarted or ended: it waits for nothing.
@@ -409,6 +414,7 @@ impl Hub {
         let Some(context) = context else {
             report::fatal(format_args!("a task that has no context would run"));
         };
+        self.queue.prefetch();
         task.seat.run.set(Run::Running);
         task.note_run();
         self.budget.set(BUDGET);
@@ -560,7 +566,8 @@ impl Hub {
         self.timers.expire(self.now.get(), &mut expired);
         for entry in expired.drain(..) {
             // SAFETY: the timer stood on the stack of this task, which has not run since.
-            self.wake_local(unsafe { entry.task.as_ref() });
+            let task = unsafe { entry.task.as_ref() };
+            self.wake_into(task, |task| self.queue.push_due(task));
         }
     }
 

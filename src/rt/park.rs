@@ -29,12 +29,13 @@ pub(crate) fn park(reason: Reason, deadline: Instant) {
 }
 
 /// Throws if the calling thread is to end; never suspends. For one who has seen the effect of a
-/// deadline that holds for it as well.
+/// deadline, or of a group's end, that holds for it as well.
 pub(crate) fn checkpoint() {
     with_current(|task| {
         // SAFETY: the current task's record outlives its own frames.
         let task = unsafe { task.as_ref() };
-        if task.may_have_to_end() {
+        // Whoever has cancelled it may not have interrupted it yet, and the caller has seen the effect.
+        if task.may_have_to_end() || task.scopes.root().is_cancelled() {
             cancel::checkpoint(task);
         }
     });

@@ -38,22 +38,21 @@ use super::wait_queue::WaitQueue;
 use crate::sys::context::{Context, Exit};
 
 /// A task's record. See the module's text.
+#[repr(C)]
 pub(crate) struct Task {
+    pub(super) seat: Seat,
     vtable: &'static VTable,
     /// Its own address, with the right to the whole allocation, which a `&Task` does not give.
     address: Cell<NonNull<Task>>,
     references: AtomicUsize,
-    pub(super) life: Life,
-    pub(super) seat: Seat,
     pub(crate) scopes: Scopes,
     /// The mailbox of the hub it lives on; null until it has started, and for OS threads.
     home: AtomicPtr<Mailbox>,
     /// It stands in its hub's inbox.
     posted: AtomicBool,
     inbox_link: AtomicPtr<Task>,
-    /// What it waits for, or [`RUNNING`], and since when; written by its own thread, read by dumps.
-    reason: AtomicU8,
-    since: AtomicI64,
+    /// Who holds the lock it waits for.
+    pub(super) awaits: Cell<*const Holder>,
     /// Those who wait for its end.
     pub(super) joiners: WaitQueue,
     /// What else is to be done at its end.
@@ -80,16 +79,27 @@ pub(crate) struct Identity {
     pub(crate) stack_size: usize,
 }
 
-/// A started task's place on its hub. Only the hub's OS thread touches it.
+/// A task's place on its hub, and what else each switch touches: one cache line. The `Cell`s belong to the hub's
+/// OS thread alone.
+#[repr(C, align(64))]
 pub(super) struct Seat {
+    pub(super) context: UnsafeCell<Option<Context>>,
+    pub(super) exit: Cell<Option<Exit>>,
+    /// What it waits for (below), or [`RUNNING`], and since when; written by its own thread, read by dumps.
+    since: AtomicI64,
+    pub(super) life: Life,
+    reason: AtomicU8,
     pub(super) run: Cell<Run>,
     /// Woken while it was running: its next park returns at once.
     pub(super) notified: Cell<bool>,
-    pub(super) exit: Cell<Option<Exit>>,
-    pub(super) context: UnsafeCell<Option<Context>>,
-    /// Who holds the lock it waits for.
-    pub(super) awaits: Cell<*const Holder>,
+    /// Its cancel scopes may have something for it, interrupted or not.
+    pub(super) eventful: Cell<bool>,
 }
+
+const _: () = assert!(
+    size_of::<Seat>() == 64,
+    "a switch touches one cache line of the record"
+);
 
 /// Where a task stands on its hub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,16 +177,16 @@ impl Task {
 
     /// Asks the task to look at its cancel scopes, at once if it waits.
     pub(super) fn interrupt(&self) {
-        if self.life.interrupt() {
+        if self.seat.life.interrupt() {
             self.wake();
         }
     }
 
     /// A scope of this task, which calls this, has ended: what it was asked to look at may be past.
     pub(super) fn calm(&self) {
-        self.life.calm();
+        self.seat.life.calm();
         if self.scopes.root().is_cancelled() {
-            self.life.interrupt();
+            self.seat.life.interrupt();
         }
     }
 
@@ -189,7 +199,7 @@ impl Task {
     /// Could its next suspension throw, now or at a deadline?
     #[inline]
     pub(super) fn may_have_to_end(&self) -> bool {
-        self.scopes.is_eventful() || self.life.is_interrupted()
+        self.seat.eventful.get() || self.seat.life.is_interrupted()
     }
 
     /// Another reference to this record.
@@ -209,7 +219,7 @@ impl Task {
     pub(super) fn settle(&self, mailbox: &'static Mailbox) -> bool {
         self.home
             .store(ptr::from_ref(mailbox).cast_mut(), Ordering::Release);
-        self.life.start()
+        self.seat.life.start()
     }
 
     /// Does it live on the hub with this mailbox?
@@ -231,7 +241,7 @@ impl Task {
         // SAFETY: the vtable fits this record, which was not run.
         unsafe { (self.vtable.refuse)(self.address(), failure) };
         // `None`: callbacks come first, and so it ends there, too.
-        if let Some(completion) = self.life.complete(Ending::Failed) {
+        if let Some(completion) = self.seat.life.complete(Ending::Failed) {
             self.settle_completion(&completion);
         }
     }
@@ -247,7 +257,7 @@ impl Task {
     /// Ends the task, which will never run again and whose stack is leaked, from any OS thread. Callbacks
     /// are leaked as well: they may have to run on the task's own.
     pub(super) fn abandon(&self, cancelled: Box<dyn Any + Send>) {
-        self.endings.leak_callbacks(&self.life);
+        self.endings.leak_callbacks(&self.seat.life);
         // SAFETY: the vtable fits this record, which has not ended.
         unsafe { (self.vtable.refuse)(self.address(), cancelled) };
         self.finish(Ending::Cancelled);
@@ -263,7 +273,7 @@ impl Task {
 
     /// Runs the callbacks that wait for its result, which is stored.
     pub(super) fn run_callbacks(&self) {
-        self.endings.run(&self.life, |callback| {
+        self.endings.run(&self.seat.life, |callback| {
             // SAFETY: the vtable fits this record. Until completion the run machinery, which calls this, is
             // the only party; afterwards the handle is, whose holder calls this.
             let result = unsafe { (self.vtable.result)(self.address()) };
@@ -284,7 +294,7 @@ impl Task {
     /// The result is stored: from now on it is the handle's.
     pub(super) fn finish(&self, ending: Ending) {
         let completion = loop {
-            match self.life.complete(ending) {
+            match self.seat.life.complete(ending) {
                 Some(completion) => break completion,
                 None => self.run_callbacks(),
             }
@@ -324,19 +334,27 @@ impl Task {
     /// Notes what its own thread waits for from now on.
     #[inline]
     pub(super) fn note_wait(&self, reason: Reason, now: Instant) {
-        self.reason.store(reason as u8, Ordering::Relaxed);
-        self.since.store(now.nanoseconds(), Ordering::Relaxed);
+        self.seat.reason.store(reason as u8, Ordering::Relaxed);
+        self.seat.since.store(now.nanoseconds(), Ordering::Relaxed);
+    }
+
+    /// It will be resumed soon: the top of its stack, where most of what it touches lies, is asked for.
+    #[inline]
+    pub(super) fn prefetch_stack(&self) {
+        if let Some(exit) = self.seat.exit.get() {
+            exit.prefetch_stack();
+        }
     }
 
     /// Notes that it runs.
     #[inline]
     pub(super) fn note_run(&self) {
-        self.reason.store(RUNNING, Ordering::Relaxed);
+        self.seat.reason.store(RUNNING, Ordering::Relaxed);
     }
 
     /// What it does now.
     pub(crate) fn state(&self) -> State {
-        match self.life.stage() {
+        match self.seat.life.stage() {
             Stage::Unstarted => State::Pending,
             Stage::Started => self.waits_for().map_or(State::Running, State::Waiting),
             Stage::Ended(Ending::Returned) => State::Returned,
@@ -347,18 +365,18 @@ impl Task {
 
     /// What it waits for, if it does.
     fn waits_for(&self) -> Option<Reason> {
-        Reason::from_number(self.reason.load(Ordering::Relaxed))
+        Reason::from_number(self.seat.reason.load(Ordering::Relaxed))
     }
 
     /// What it waits for, if it does, and when it last began to wait.
     pub(crate) fn last_wait(&self) -> (Option<Reason>, Instant) {
-        let since = Instant::from_nanoseconds(self.since.load(Ordering::Relaxed));
+        let since = Instant::from_nanoseconds(self.seat.since.load(Ordering::Relaxed));
         (self.waits_for(), since)
     }
 
     /// Has it ended, its result stored?
     pub(crate) fn is_complete(&self) -> bool {
-        self.life.is_complete()
+        self.seat.life.is_complete()
     }
 
     pub(super) fn links(&self, which: Which) -> &Links {
@@ -379,24 +397,25 @@ impl Task {
         options: Options,
     ) -> Task {
         Task {
+            seat: Seat {
+                context: UnsafeCell::new(None),
+                exit: Cell::new(None),
+                since: AtomicI64::new(0),
+                life,
+                reason: AtomicU8::new(RUNNING),
+                run: Cell::new(Run::Unstarted),
+                notified: Cell::new(false),
+                eventful: Cell::new(options.deadline != Instant::NEVER),
+            },
             vtable,
             // Known only when it lies in its allocation; see `set_address`.
             address: Cell::new(NonNull::dangling()),
             references: AtomicUsize::new(references),
-            life,
-            seat: Seat {
-                run: Cell::new(Run::Unstarted),
-                notified: Cell::new(false),
-                exit: Cell::new(None),
-                context: UnsafeCell::new(None),
-                awaits: Cell::new(holder::NONE),
-            },
             scopes: Scopes::new(options.deadline),
             home: AtomicPtr::new(ptr::null_mut()),
             posted: AtomicBool::new(false),
             inbox_link: AtomicPtr::new(ptr::null_mut()),
-            reason: AtomicU8::new(RUNNING),
-            since: AtomicI64::new(0),
+            awaits: Cell::new(holder::NONE),
             joiners: WaitQueue::new(),
             endings: Endings::new(),
             identity: Identity {

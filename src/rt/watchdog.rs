@@ -116,18 +116,21 @@ impl Monitor {
     fn add(&'static self, watched: Arc<Watched>) {
         let mut list = self.list.lock();
         let generation = Some(fork::generation());
+        let mut failure = None;
         if list.started != generation {
             // Those that are listed are a parent's.
             list.hubs.clear();
             list.started = generation;
             let monitor = thread::Builder::new().name("sylvan-watchdog".into());
-            if let Err(error) = monitor.spawn(|| self.run()) {
-                log::debug!("the watchdog has no OS thread: {error}");
-            }
+            failure = monitor.spawn(|| self.run()).err();
         }
         list.hubs.push(watched);
         let too_late = list.period() < list.waits;
         drop(list);
+        // A logger is user code: not under the lock.
+        if let Some(error) = failure {
+            log::debug!("the watchdog has no OS thread: {error}");
+        }
         if too_late || self.sleeps.load(Relaxed) {
             self.rouse();
         }

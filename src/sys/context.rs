@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
+use super::cache;
 use super::stack::Stack;
 
 // SAFETY: a `Stack` is guarded at its low end, its top is aligned to 64 bytes, its smallest class
@@ -67,6 +68,12 @@ impl Context {
 }
 
 impl Exit {
+    /// The context will be resumed soon. (It need not be suspended, or alive.)
+    #[inline]
+    pub(crate) fn prefetch_stack(self) {
+        cache::prefetch_stack(self.0.as_ptr().cast());
+    }
+
     /// Leaves the running context; returns when it is resumed.
     ///
     /// # Safety

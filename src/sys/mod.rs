@@ -3,6 +3,7 @@
 //! Nothing here knows what a task is.
 
 pub(crate) mod activity;
+pub(crate) mod cache;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod fault;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::iter::{self, Fuse, FusedIterator};
+use std::iter::{self, Fuse, FusedIterator, Peekable};
 use std::panic::Location;
 use std::sync::Arc;
 use std::thread::Result;
@@ -72,6 +72,16 @@ impl Members {
         Some(Slot(self.slots.clone()))
     }
 
+    /// Suspends until there is a slot for the next item. `None`: there is no item.
+    fn slot_for<I: Iterator>(&self, items: &mut Peekable<I>) -> Option<Slot> {
+        if let Some(slot) = self.try_slot() {
+            return Some(slot);
+        }
+        // Only now, for until there is a slot the item is not needed; but none is waited for at the end.
+        items.peek()?;
+        Some(self.slot())
+    }
+
     pub(super) fn free_slots(&self) -> usize {
         self.slots.as_ref().map_or(self.size, |it| it.available())
     }
@@ -114,11 +124,10 @@ impl Members {
         T: Send,
     {
         let f = &f;
-        let mut items = items.into_iter();
+        let mut items = items.into_iter().fuse().peekable();
         let values = nursery(|nursery| {
-            // The slot first, then the item: it may be long until there is one.
             let spawn_next = || {
-                let slot = self.slot();
+                let slot = self.slot_for(&mut items)?;
                 items.next().map(|item| {
                     nursery.spawn(move || {
                         let _slot = slot;
@@ -189,7 +198,7 @@ impl Drop for Members {
 /// The calls that a lazy map still has to make.
 struct Source<'members, I: Iterator, F> {
     members: &'members Members,
-    items: Fuse<I>,
+    items: Peekable<Fuse<I>>,
     f: Arc<F>,
 }
 
@@ -201,7 +210,7 @@ impl<'members, I: Iterator, F> Source<'members, I, F> {
     ) -> Self {
         Source {
             members,
-            items: items.into_iter().fuse(),
+            items: items.into_iter().fuse().peekable(),
             f: Arc::new(f),
         }
     }
@@ -218,10 +227,10 @@ impl<'members, I: Iterator, F> Source<'members, I, F> {
         if started == self.members.size {
             return None;
         }
-        let slot = match self.members.try_slot() {
-            Some(slot) => slot,
-            None if started == 0 => self.members.slot(),
-            None => return None,
+        let slot = if started == 0 {
+            self.members.slot_for(&mut self.items)?
+        } else {
+            self.members.try_slot()?
         };
         let item = self.items.next()?;
         let f = self.f.clone();

@@ -163,8 +163,10 @@ where
     let value = group.enclose(Reason::Nursery, || {
         let end = EndIfUnwound(group);
         let outcome = rt::with_group(group, || body(&nursery));
+        // The conversion of an error is the user's, too, and may panic.
+        let result = outcome?.into_result();
         std::mem::forget(end);
-        match outcome?.into_result() {
+        match result {
             Ok(value) => Some(value),
             Err(error) => {
                 group.fail(rt::current_task(), Box::new(Returned(error)));
@@ -259,7 +261,7 @@ impl<'scope> Nursery<'scope, '_> {
     /// });
     /// ```
     pub fn cancel(&self) {
-        self.group.cancel_with_body();
+        self.group.cancel();
     }
 
     /// How many of its threads have not ended.

@@ -94,8 +94,8 @@ impl Pool {
     /// Calls `f` with each item, each in a thread of its own, as many at once as there are slots; returns the
     /// results in the order of the items.
     ///
-    /// Items are pulled as slots come free. `f` may borrow: all calls have ended when this returns. If the
-    /// caller is cancelled, or runs out of time, they are cancelled and waited for.
+    /// Items are pulled as slots come free, at most one ahead. `f` may borrow: all calls have ended when this
+    /// returns. If the caller is cancelled, or runs out of time, they are cancelled and waited for.
     ///
     /// # Panics
     ///
@@ -111,8 +111,8 @@ impl Pool {
     /// Calls `f` with each item as [`map`](Self::map) does, and gives the results one by one, in the order of
     /// the items: a lazy iterator, which suspends until the next result is there.
     ///
-    /// It does nothing until it is asked. Whenever it is, it pulls as many items as there are slots free; no
-    /// more results than slots wait to be taken. A failure is given as the result of its call and harms no
+    /// It does nothing until it is asked. Whenever it is, it pulls as many items as there are slots free (one, if
+    /// others have all slots, and then waits for a slot); no more results than slots wait to be taken. A failure is given as the result of its call and harms no
     /// other. When it is dropped before its end, the calls that run are cancelled.
     ///
     /// ```
