@@ -35,8 +35,8 @@
 //! * [`time`] has [`timeout`](time::timeout), which bounds whatever it is put around.
 //! * [`task`] has what `std::thread` lacks: many green threads at once ([`gather`](task::gather),
 //!   [`wait`](task::wait), [`race`](task::race)), those that end together ([`nursery`](task::nursery)), those with
-//!   room for so many at once ([`Pool`](task::Pool)); a look at all that are alive; values that are handed on to
-//!   what is spawned.
+//!   room for so many at once ([`Pool`](task::Pool)); a look at [all](task::all) that are alive; values that are
+//!   handed on to what is spawned ([`ContextVar`](task::ContextVar)).
 //! * [`future`] has [`block_on`](future::block_on), for crates that are async.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.

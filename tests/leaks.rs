@@ -1,18 +1,19 @@
 //! Nothing is left behind, however a green thread ends: descriptors, OS threads, stacks, timers,
 //! registry entries and heap memory are back to what they were.
 
+mod support;
+
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use support::{HOUR, must_end, scaled};
 use sylvan::runtime::{Handle, Runtime};
-use sylvan::task::{Cancelled, NoStack};
+use sylvan::task::{self, Cancelled, ContextVar, Group, NoStack, Pool, WaitFor, nursery};
 use sylvan::thread::{self, JoinHandle};
-use sylvan::time;
-
-const HOUR: Duration = Duration::from_secs(3600);
+use sylvan::{future, time};
 
 #[test]
 fn ten_thousand_ends_of_every_kind_on_one_hub() {
@@ -194,9 +195,26 @@ enum Way {
     CancelledInScope,
     CancelledInOffload,
     CancelledInDestructor,
+    TellsOfItsEnd,
+    Inherits,
+    Gathers,
+    TimesOutInGather,
+    Races,
+    Maps,
+    DropsImap,
+    FailsInNursery,
+    FailsInGroup,
+    BlocksOn,
+    CancelledInGather,
+    CancelledInRace,
+    CancelledInWaitForMany,
+    CancelledInNursery,
+    CancelledInGroup,
+    CancelledInImap,
+    CancelledInBlockOn,
 }
 
-const WAYS: [Way; 11] = [
+const WAYS: [Way; 28] = [
     Way::Returns,
     Way::Panics,
     Way::Refused,
@@ -208,7 +226,43 @@ const WAYS: [Way; 11] = [
     Way::CancelledInScope,
     Way::CancelledInOffload,
     Way::CancelledInDestructor,
+    Way::TellsOfItsEnd,
+    Way::Inherits,
+    Way::Gathers,
+    Way::TimesOutInGather,
+    Way::Races,
+    Way::Maps,
+    Way::DropsImap,
+    Way::FailsInNursery,
+    Way::FailsInGroup,
+    Way::BlocksOn,
+    Way::CancelledInGather,
+    Way::CancelledInRace,
+    Way::CancelledInWaitForMany,
+    Way::CancelledInNursery,
+    Way::CancelledInGroup,
+    Way::CancelledInImap,
+    Way::CancelledInBlockOn,
 ];
+
+static REQUEST: ContextVar<Vec<u8>> = ContextVar::new();
+
+/// One that ends soon, and one that does not.
+fn two() -> [JoinHandle<()>; 2] {
+    [
+        thread::spawn(thread::yield_now),
+        thread::spawn(thread::park),
+    ]
+}
+
+/// Two that end soon.
+fn two_that_end() -> [JoinHandle<()>; 2] {
+    [(); 2].map(|()| thread::spawn(thread::yield_now))
+}
+
+fn fail() {
+    panic::resume_unwind(Box::new("fails"))
+}
 
 impl Way {
     fn spawn(self, drops: &Counter) -> (Way, JoinHandle<()>) {
@@ -216,20 +270,31 @@ impl Way {
         // There is no such stack.
         let stack_size = if self == Way::Refused { usize::MAX } else { 1 };
         let builder = thread::Builder::new().stack_size(stack_size);
-        let spawned = builder.spawn(move || {
-            let _captured = captured;
-            self.act();
-        });
-        let task = spawned.unwrap();
-        if self == Way::CancelledUnstarted {
-            task.cancel();
+        let spawn = || {
+            builder.spawn(move || {
+                let _captured = captured;
+                self.act();
+            })
+        };
+        let task = match self {
+            Way::Inherits => REQUEST.scope(vec![1; 100], spawn).unwrap(),
+            _ => spawn().unwrap(),
+        };
+        match self {
+            Way::CancelledUnstarted => task.cancel(),
+            Way::TellsOfItsEnd => {
+                for word in [vec![1; 100], vec![2; 100]] {
+                    task.on_done(move |result| assert!(result.is_ok() && word.len() == 100));
+                }
+            }
+            _ => {}
         }
         (self, task)
     }
 
     fn act(self) {
         match self {
-            Way::Returns => thread::yield_now(),
+            Way::Returns | Way::TellsOfItsEnd => thread::yield_now(),
             Way::Panics => panic::resume_unwind(Box::new("fails")),
             Way::Refused => unreachable!("it has no stack"),
             Way::TimesOut => {
@@ -254,12 +319,94 @@ impl Way {
                 let _slow = on_drop(|| thread::sleep(Duration::from_micros(100)));
                 thread::park();
             }
+            _ => self.act_with_others(),
+        }
+    }
+
+    fn act_with_others(self) {
+        match self {
+            Way::Inherits => {
+                let theirs = thread::spawn(|| REQUEST.with(|it| it.map(Vec::len)));
+                assert_eq!(theirs.join().unwrap(), Some(100));
+            }
+            Way::Gathers => {
+                task::gather(two_that_end()).unwrap();
+                task::as_completed(two_that_end()).for_each(|it| it.join().unwrap());
+            }
+            Way::TimesOutInGather => {
+                let limit = Duration::from_micros(100);
+                assert!(time::timeout(limit, || task::gather(two())).is_err());
+            }
+            Way::Races => task::race(two()).unwrap(),
+            Way::Maps => assert_eq!(Pool::new(2).map(0..4, |n| n), [0, 1, 2, 3]),
+            Way::DropsImap => {
+                let pool = Pool::new(2);
+                let mut results = pool.imap_unordered(0.., |n| vec![n; 100]);
+                assert!(results.next().unwrap().is_ok());
+            }
+            Way::FailsInNursery => {
+                let failures = nursery(|nursery| {
+                    nursery.spawn(fail);
+                    nursery.spawn(|| Err::<(), _>("an error on the heap"));
+                    thread::park();
+                });
+                assert!(!failures.unwrap_err().is_empty());
+            }
+            Way::FailsInGroup => {
+                let group = Group::new();
+                drop([group.spawn(fail), group.spawn(fail)]);
+                assert_eq!(group.join().unwrap_err().len(), 2);
+            }
+            Way::BlocksOn => future::block_on(async {
+                for task in two_that_end() {
+                    task.await.unwrap();
+                }
+            }),
+            Way::CancelledInGather => drop(task::gather_all([thread::spawn(thread::park)])),
+            Way::CancelledInRace => task::race([thread::spawn(thread::park)]).unwrap(),
+            Way::CancelledInWaitForMany => {
+                let (ended, _) = task::wait(two_that_end(), WaitFor::All, None);
+                drop(task::as_completed(ended).next());
+                thread::park();
+            }
+            Way::CancelledInNursery => {
+                let _ = nursery(|nursery| nursery.spawn(thread::park).join());
+            }
+            Way::CancelledInGroup => {
+                let group = Group::new();
+                let _ends = on_drop(|| group.cancel());
+                drop(group.spawn(thread::park));
+                group.join().unwrap();
+            }
+            Way::CancelledInImap => {
+                let pool = Pool::new(2);
+                pool.imap(0.., |_| thread::park()).for_each(drop);
+            }
+            Way::CancelledInBlockOn => {
+                let task = thread::spawn(thread::yield_now);
+                future::block_on(async {
+                    task.await.unwrap();
+                    std::future::pending::<()>().await;
+                });
+            }
+            _ => unreachable!("it acts by itself"),
         }
     }
 
     fn end(self, task: JoinHandle<()>) {
         match self {
-            Way::Returns | Way::TimesOut => task.join().unwrap(),
+            Way::Returns
+            | Way::TimesOut
+            | Way::TellsOfItsEnd
+            | Way::Inherits
+            | Way::Gathers
+            | Way::TimesOutInGather
+            | Way::Races
+            | Way::Maps
+            | Way::DropsImap
+            | Way::FailsInNursery
+            | Way::FailsInGroup
+            | Way::BlocksOn => task.join().unwrap(),
             Way::Panics => assert!(task.join().unwrap_err().is::<&str>()),
             Way::Refused => assert!(task.join().unwrap_err().is::<NoStack>()),
             _ => {
@@ -341,6 +488,10 @@ fn assert_settled(handle: &Handle, tasks: usize) {
 fn check(f: impl Fn()) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    must_end(|| check_alone(&f));
+}
+
+fn check_alone(f: &impl Fn()) {
     f();
     let rounds: Vec<_> = (0..10)
         .map_while(|_| {
@@ -416,10 +567,4 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: by the caller's promise.
         unsafe { System.dealloc(block, layout) }
     }
-}
-
-/// Heavy numbers, in percent of their full size.
-fn scaled(count: usize) -> usize {
-    let percent = env::var("SYLVAN_STRESS_SCALE").map_or(100, |text| text.parse().unwrap());
-    (count * percent / 100).max(1)
 }

@@ -1,9 +1,12 @@
 //! What `std::thread` lacks: many green threads at once, cancellation, a look at those that are alive.
 //!
-//! * Results of many: [`gather`], [`gather_all`], [`race`], [`as_completed`], [`wait`].
-//! * Many that end together: [`nursery`]. Many that are kept together: [`Group`], and [`Pool`] with room for
-//!   so many at once.
-//! * Cancellation: [`mask`], [`checkpoint`], [`cancel_requested`]; to cancel is [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel).
+//! * Results of many: [`gather`], [`gather_all`], [`race`], [`as_completed`], [`wait`](wait()).
+//! * Many that end together: [`nursery`](nursery()). Many that are kept together: [`Group`], and [`Pool`] with room for
+//!   so many at once. With names, from a [`Builder`](crate::thread::Builder::spawn_in_nursery).
+//! * One: [`spawn_later`]. States, callbacks, joins that do not wait are its [`JoinHandle`]'s, which can also be
+//!   [awaited](crate::thread::JoinFuture).
+//! * Cancellation: [`mask`], [`checkpoint`], [`cancel_requested`]; to cancel is [`JoinHandle::cancel`], and what runs
+//!   out of time is unwound by [`timeout`](crate::time::timeout).
 //! * A look: [`all`], [`current`], [`State`], [`Reason`].
 //! * Values that are inherited: [`ContextVar`].
 //!

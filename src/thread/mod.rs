@@ -2,6 +2,10 @@
 //!
 //! Everything here works from a green thread, where it suspends only that, and from a plain OS thread,
 //! which it blocks as std would.
+//!
+//! Beyond std: [`spawn_local`], for what is not `Send`; [`JoinHandle`] can [`cancel`](JoinHandle::cancel) and tell its
+//! [`state`](JoinHandle::state), calls back [when it is done](JoinHandle::on_done), can be joined for a
+//! [time](JoinHandle::join_timeout), and awaited. What there is for many of them is in [`task`](crate::task).
 
 mod builder;
 mod handle;
