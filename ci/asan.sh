@@ -25,7 +25,7 @@ ulimit -n "$(ulimit -H -n)"
 # `-Z` on a stable compiler.
 export RUSTC_BOOTSTRAP=1
 # RUSTFLAGS with --target apply to the tests and not to build scripts and procedural macros.
-export RUSTFLAGS="-Zsanitizer=address ${RUSTFLAGS:-}"
+export RUSTFLAGS="-Zsanitizer=address --cfg sylvan_asan ${RUSTFLAGS:-}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/asan"
 export SYLVAN_STRESS_SCALE="${SYLVAN_STRESS_SCALE:-10}"
 

@@ -217,7 +217,7 @@ pub(crate) struct Join<T> {
 // SAFETY: it only gives access to a `T` that was sent out of its task. (`spawn` asks `T: Send`; the
 // handle of `spawn_local` wraps this in a type that is neither.)
 unsafe impl<T> Send for Join<T> {}
-// SAFETY: no method gives a `T` by shared reference.
+// SAFETY: by shared reference a `T` is given to callbacks only, to one at a time (`endings.rs`).
 unsafe impl<T> Sync for Join<T> {}
 
 impl<T> Join<T> {
