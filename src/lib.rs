@@ -61,12 +61,12 @@
 //!   last-in-first-out order (`scoped-tls` is the known one) are not sound with green threads.
 //! * [`cancel`](thread::JoinHandle::cancel) and [`timeout`](time::timeout) unwind. Rust aborts when an unwinding
 //!   meets a frame of C: put [`task::mask`] around the body of a callback that waits.
-//! * A destructor that runs because of an unwinding may wait, undisturbed. std counts panics per OS thread, so
-//!   while one green thread waits in the midst of an unwinding `std::thread::panicking()` is true for its
-//!   neighbours, and guards of *std's* locks that they drop poison; and a cancel or time-out of a neighbour that
-//!   began to wait meanwhile may come only when the first is through. So let such destructors be brief, or bound
-//!   them by a time-out. A panic hook must not wait: std aborts if another green thread of that OS thread panics
-//!   meanwhile.
+//! * A destructor that runs because of an unwinding may wait, undisturbed, and bound itself by a time-out. std
+//!   counts panics per OS thread, so while one green thread waits in the midst of an unwinding
+//!   `std::thread::panicking()` is true for its neighbours, and guards of *std's* locks that they drop poison;
+//!   [`thread::panicking`] and [`sync`]'s locks know better. Meanwhile to lock costs its neighbours a look at their
+//!   stacks, a microsecond or two. A panic hook must not wait: std aborts if another green thread of that OS
+//!   thread panics meanwhile.
 //! * A deadlock is reported after a second: which green threads wait, for what, and who holds it. In a debug build
 //!   so is a green thread that keeps its hub for a second. See [`on_deadlock`](runtime::Builder::on_deadlock) and
 //!   [`watchdog`](runtime::Builder::watchdog).

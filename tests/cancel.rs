@@ -322,7 +322,7 @@ const CLEAN_UPS: [(&str, CleanUp); 9] = [
             there.open();
             thread::sleep(HOUR);
         }));
-        // One that parks when this one unwinds may be in a panic, for all that is known: see tests/panics.rs.
+        // It is to wait, and not never to start.
         is_there.pass();
         Box::new(move || {
             gate.pass();
@@ -508,7 +508,6 @@ fn a_destructor_of_a_panic_cancels_and_joins_a_neighbour() {
             let task = thread::spawn(move || {
                 let mut neighbour = Some(neighbour);
                 let _at_drop = AtDrop(move || {
-                    // It was parked before the panic, so it is known not to unwind.
                     let neighbour = neighbour.take().unwrap();
                     neighbour.cancel();
                     assert_cancelled(neighbour.join());
@@ -580,11 +579,9 @@ fn a_caught_cancel_that_is_kept_does_not_hide_the_next() {
             });
             thread::yield_now();
             kept.cancel();
-            // Certain only once the neighbour is through.
-            thread::sleep(SHORT);
+            assert_cancelled(kept.join());
             unwinds.thread().unpark();
             assert!(unwinds.join().is_err());
-            assert_cancelled(kept.join());
         });
     });
 }

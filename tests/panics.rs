@@ -2,8 +2,7 @@
 //! and what a panic in one does to the others, which is nothing.
 //!
 //! std counts panics per OS thread. `src/rt/README.md`, section "Cancellation", has the rules by which it is
-//! known, or not, whose they are; [`CASES`] is a row for each thing that can be known, and for the cautious
-//! reading of what cannot.
+//! known whose they are; [`CASES`] is a row for each thing that is known.
 
 mod support;
 
@@ -12,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex as StdMutex, Once as StdOnce};
 use std::time::Duration;
 
-use support::{HOUR, must_end, scaled};
+use support::{HOUR, Numbers, must_end, scaled};
 use sylvan::runtime::Runtime;
 use sylvan::sync::{Condvar, Mutex, Once, RwLock};
-use sylvan::task::Cancelled;
+use sylvan::task::{Cancelled, Reason, State};
 use sylvan::thread::{self, JoinHandle};
 use sylvan::time::timeout;
 
@@ -48,6 +47,17 @@ impl<F: FnMut()> Drop for AtDrop<F> {
 
 fn settle() {
     for _ in 0..5 {
+        thread::yield_now();
+    }
+}
+
+/// Until it sleeps or is parked, or is through.
+fn until_it_waits<T>(task: &JoinHandle<T>) {
+    let is_on_its_way = || match task.state() {
+        State::Waiting(reason) => !matches!(reason, Reason::Sleep | Reason::Park),
+        state => matches!(state, State::Pending | State::Running),
+    };
+    while is_on_its_way() {
         thread::yield_now();
     }
 }
@@ -92,26 +102,30 @@ enum Act {
     HasCaught,
     /// Its holder has swallowed a cancel, and then unlocks.
     HasSwallowed,
+    /// As `Uses`, inside of a `catch_unwind`.
+    UsesInCatch,
+    /// As `Panics`, in a destructor of a panic that catches it.
+    PanicsInPanic,
+    /// As `Panics`, in a destructor of a cancel that catches it: taken for a part of the cancel.
+    PanicsInCancel,
 }
 
-/// Is it known whether the one that acts panics?
+/// Does the one that acts panic?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Knows {
     Panics,
     PanicsNot,
-    /// std's count is not its own alone: `panicking` says that it does, and nothing is poisoned.
-    Nothing,
 }
 
 use Act::{
-    HasCaught, HasSwallowed, HeldBefore, IsCancelled, IsTimedOut, Panics, Uses, UsesInCancel,
-    UsesInPanic,
+    HasCaught, HasSwallowed, HeldBefore, IsCancelled, IsTimedOut, Panics, PanicsInCancel,
+    PanicsInPanic, Uses, UsesInCancel, UsesInCatch, UsesInPanic,
 };
 use Neighbour::{Cancelled as IsCancelledToo, Elsewhere, Nobody, Panicked, Parked, Through};
 
 #[rustfmt::skip]
 const CASES: &[(Neighbour, Act, Knows)] = &[
-    // Nobody else unwinds on this OS thread: all is exact.
+    // Nobody else unwinds.
     (Nobody, Uses, Knows::PanicsNot),
     (Nobody, HeldBefore, Knows::PanicsNot),
     (Nobody, Panics, Knows::Panics),
@@ -121,41 +135,71 @@ const CASES: &[(Neighbour, Act, Knows)] = &[
     (Nobody, UsesInCancel, Knows::PanicsNot),
     (Nobody, HasCaught, Knows::PanicsNot),
     (Nobody, HasSwallowed, Knows::PanicsNot),
+    (Nobody, UsesInCatch, Knows::PanicsNot),
+    (Nobody, PanicsInPanic, Knows::Panics),
+    (Nobody, PanicsInCancel, Knows::PanicsNot),
     (Parked, Uses, Knows::PanicsNot),
+    (Parked, HeldBefore, Knows::PanicsNot),
     (Parked, Panics, Knows::Panics),
     (Parked, IsCancelled, Knows::PanicsNot),
+    (Parked, IsTimedOut, Knows::PanicsNot),
     (Parked, UsesInPanic, Knows::Panics),
+    (Parked, UsesInCancel, Knows::PanicsNot),
+    (Parked, HasCaught, Knows::PanicsNot),
+    (Parked, HasSwallowed, Knows::PanicsNot),
+    (Parked, UsesInCatch, Knows::PanicsNot),
+    (Parked, PanicsInPanic, Knows::Panics),
+    (Parked, PanicsInCancel, Knows::PanicsNot),
+    // On another OS thread.
     (Elsewhere, Uses, Knows::PanicsNot),
     (Elsewhere, HeldBefore, Knows::PanicsNot),
     (Elsewhere, Panics, Knows::Panics),
     (Elsewhere, IsCancelled, Knows::PanicsNot),
+    (Elsewhere, IsTimedOut, Knows::PanicsNot),
     (Elsewhere, UsesInPanic, Knows::Panics),
+    (Elsewhere, UsesInCancel, Knows::PanicsNot),
     (Elsewhere, HasCaught, Knows::PanicsNot),
+    (Elsewhere, HasSwallowed, Knows::PanicsNot),
+    (Elsewhere, UsesInCatch, Knows::PanicsNot),
+    (Elsewhere, PanicsInPanic, Knows::Panics),
+    (Elsewhere, PanicsInCancel, Knows::PanicsNot),
     (Through, Uses, Knows::PanicsNot),
+    (Through, HeldBefore, Knows::PanicsNot),
     (Through, Panics, Knows::Panics),
     (Through, IsCancelled, Knows::PanicsNot),
+    (Through, IsTimedOut, Knows::PanicsNot),
     (Through, UsesInPanic, Knows::Panics),
+    (Through, UsesInCancel, Knows::PanicsNot),
     (Through, HasCaught, Knows::PanicsNot),
-    // A throw of ours is known to its frame, whoever else unwinds.
+    (Through, HasSwallowed, Knows::PanicsNot),
+    (Through, UsesInCatch, Knows::PanicsNot),
+    (Through, PanicsInPanic, Knows::Panics),
+    (Through, PanicsInCancel, Knows::PanicsNot),
+    // On this one: std reports a panic all the while.
+    (IsCancelledToo, Uses, Knows::PanicsNot),
+    (IsCancelledToo, HeldBefore, Knows::PanicsNot),
+    (IsCancelledToo, Panics, Knows::Panics),
     (IsCancelledToo, IsCancelled, Knows::PanicsNot),
     (IsCancelledToo, IsTimedOut, Knows::PanicsNot),
+    (IsCancelledToo, UsesInPanic, Knows::Panics),
     (IsCancelledToo, UsesInCancel, Knows::PanicsNot),
+    (IsCancelledToo, HasCaught, Knows::PanicsNot),
+    (IsCancelledToo, HasSwallowed, Knows::PanicsNot),
+    (IsCancelledToo, UsesInCatch, Knows::PanicsNot),
+    (IsCancelledToo, PanicsInPanic, Knows::Panics),
+    (IsCancelledToo, PanicsInCancel, Knows::PanicsNot),
+    (Panicked, Uses, Knows::PanicsNot),
+    (Panicked, HeldBefore, Knows::PanicsNot),
+    (Panicked, Panics, Knows::Panics),
     (Panicked, IsCancelled, Knows::PanicsNot),
     (Panicked, IsTimedOut, Knows::PanicsNot),
+    (Panicked, UsesInPanic, Knows::Panics),
     (Panicked, UsesInCancel, Knows::PanicsNot),
-    // The rest is the neighbour's panic, or is not: the cautious reading.
-    (IsCancelledToo, Uses, Knows::Nothing),
-    (IsCancelledToo, HeldBefore, Knows::Nothing),
-    (IsCancelledToo, Panics, Knows::Nothing),
-    (IsCancelledToo, UsesInPanic, Knows::Nothing),
-    (IsCancelledToo, HasCaught, Knows::Nothing),
-    (IsCancelledToo, HasSwallowed, Knows::Nothing),
-    (Panicked, Uses, Knows::Nothing),
-    (Panicked, HeldBefore, Knows::Nothing),
-    (Panicked, Panics, Knows::Nothing),
-    (Panicked, UsesInPanic, Knows::Nothing),
-    (Panicked, HasCaught, Knows::Nothing),
-    (Panicked, HasSwallowed, Knows::Nothing),
+    (Panicked, HasCaught, Knows::PanicsNot),
+    (Panicked, HasSwallowed, Knows::PanicsNot),
+    (Panicked, UsesInCatch, Knows::PanicsNot),
+    (Panicked, PanicsInPanic, Knows::Panics),
+    (Panicked, PanicsInCancel, Knows::PanicsNot),
 ];
 
 /// A lock of ours, as the cases use it.
@@ -193,7 +237,9 @@ struct Waited(Mutex<()>, Condvar);
 impl Lock for Waited {
     fn hold(&self, f: &mut dyn FnMut()) {
         let guard = self.0.lock().unwrap();
-        let (_guard, _) = self.1.wait_timeout(guard, Duration::ZERO).unwrap();
+        // It waits, if only for a moment: masked, for it is not what is cancelled.
+        let wait = || self.1.wait_timeout(guard, Duration::ZERO).unwrap();
+        let (_guard, _) = sylvan::task::mask(wait);
         f();
     }
 
@@ -220,18 +266,18 @@ fn judge(lock: &Arc<dyn Lock>, neighbour: Neighbour, act: Act, knows: Knows) {
     let case = format!("{neighbour:?}, {act:?}");
     let saw = Arc::new(StdMutex::new(None));
     sylvan::run(|| {
-        // A throw is exact for one that was parked when nobody unwound.
-        let thrown = matches!(act, IsCancelled | IsTimedOut | UsesInCancel | HasSwallowed);
-        let is_early = thrown || act == HeldBefore;
-        let early = is_early.then(|| actor(lock, act, &saw));
-        settle();
+        let cancelled = matches!(
+            act,
+            IsCancelled | UsesInCancel | HasSwallowed | PanicsInCancel
+        );
+        let early = (act == HeldBefore).then(|| actor(lock, act, &saw));
+        early.iter().for_each(until_it_waits);
         let unwinds = bring(neighbour);
         let actor = early.unwrap_or_else(|| actor(lock, act, &saw));
-        settle();
-        if matches!(act, IsCancelled | UsesInCancel | HasSwallowed) {
+        until_it_waits(&actor);
+        if cancelled {
             actor.cancel();
-        }
-        if !thrown {
+        } else {
             actor.thread().unpark();
         }
         let failed = actor.join().is_err();
@@ -239,20 +285,23 @@ fn judge(lock: &Arc<dyn Lock>, neighbour: Neighbour, act: Act, knows: Knows) {
             failed,
             !matches!(
                 act,
-                Uses | HeldBefore | IsTimedOut | HasCaught | HasSwallowed
+                Uses | UsesInCatch | HeldBefore | IsTimedOut | HasCaught | HasSwallowed
             ),
             "{case}"
         );
         unwinds.release();
     });
-    let saw = saw.lock().unwrap().expect("it has looked");
+    let saw = saw
+        .lock()
+        .unwrap()
+        .unwrap_or_else(|| panic!("{case}: it has not looked"));
     assert_eq!(
         saw,
         knows != Knows::PanicsNot,
         "{case}: thread::panicking()"
     );
     // A guard that was taken in the midst of a panic does not poison: as std's.
-    let poisons = knows == Knows::Panics && act == Panics;
+    let poisons = act == Panics;
     assert_eq!(lock.is_poisoned(), poisons, "{case}: is_poisoned()");
     assert!(!thread::panicking() && !std::thread::panicking());
 }
@@ -292,6 +341,19 @@ fn actor(lock: &Arc<dyn Lock>, act: Act, saw: &Arc<StdMutex<Option<bool>>>) -> J
             UsesInCancel => {
                 let _uses = AtDrop(|| holds_and_looks_at_its_end(&mut || ()));
                 thread::sleep(HOUR);
+            }
+            UsesInCatch => {
+                thread::park();
+                panic::catch_unwind(AssertUnwindSafe(|| holds_and_looks_at_its_end(&mut || ())))
+                    .unwrap();
+            }
+            PanicsInPanic | PanicsInCancel => {
+                let _panics = AtDrop(|| {
+                    let again = || holds_and_looks_at_its_end(&mut || fail(11));
+                    assert!(panic::catch_unwind(AssertUnwindSafe(again)).is_err());
+                });
+                thread::park();
+                fail(12);
             }
             HasCaught => {
                 thread::park();
@@ -468,79 +530,195 @@ fn a_destructor_of_a_panic_gets_the_lock_of_a_neighbour_unpoisoned() {
     });
 }
 
-/// Of two that panic and suspend in destructors the second cannot know whether it is in a panic when it enters a
-/// time-out, so nor whether a panic that it knows of later began outside of it: the time-out is held back for good.
 #[test]
-fn the_second_of_two_panics_cannot_bound_its_clean_up() {
+fn of_two_that_panic_at_once_both_bound_their_clean_up() {
     must_end(|| {
         sylvan::run(|| {
             let first = bring(Panicked);
             let second = thread::spawn(|| {
-                let _bounds = AtDrop(|| assert!(timeout(SHORT, thread::park).is_ok()));
+                let _bounds = AtDrop(|| assert!(timeout(SHORT, thread::park).is_err()));
                 fail(7);
             });
-            // Many times the time-out.
-            thread::sleep(20 * SHORT);
-            first.release();
-            thread::sleep(10 * SHORT);
-            assert!(!second.is_finished());
-            second.thread().unpark();
             let payload = second.join().unwrap_err();
             assert_eq!(payload.downcast::<Expected>().unwrap().0, 7);
+            first.release();
         });
     });
 }
 
+/// Whether they were parked before the neighbour began to unwind or since, in a destructor or not.
 #[test]
-fn beside_a_panic_throws_are_exact_for_those_who_were_parked_before() {
+fn beside_one_that_unwinds_throws_are_exact() {
     must_end(|| {
         for neighbour in [IsCancelledToo, Panicked] {
-            sylvan::run(|| {
-                let waits = thread::spawn(|| thread::sleep(HOUR));
-                let bounded = thread::spawn(|| timeout(5 * SHORT, || thread::sleep(HOUR)));
-                let cleaned = Arc::new(AtomicBool::new(false));
-                let theirs = cleaned.clone();
-                let cleans = thread::spawn(move || {
-                    let _bounds = AtDrop(|| {
-                        let late = timeout(SHORT, || thread::sleep(HOUR));
-                        theirs.store(late.is_err(), SeqCst);
-                    });
-                    thread::sleep(HOUR);
-                });
-                settle();
-                let brought = bring(neighbour);
-                waits.cancel();
-                cleans.cancel();
-                assert!(waits.join().unwrap_err().is::<Cancelled>());
-                assert!(cleans.join().unwrap_err().is::<Cancelled>());
-                assert!(cleaned.load(SeqCst), "{neighbour:?}");
-                assert!(bounded.join().unwrap().is_err());
-                brought.release();
-            });
+            for since in [false, true] {
+                sylvan::run(|| throws_are_exact(neighbour, since));
+            }
         }
     });
 }
 
-/// One that is parked since may be in the midst of a panic of its own, for all that is known.
-#[test]
-fn beside_a_panic_throws_wait_for_its_end_for_those_who_are_parked_since() {
-    must_end(|| {
-        for neighbour in [IsCancelledToo, Panicked] {
-            sylvan::run(|| {
-                let brought = bring(neighbour);
-                let waits = thread::spawn(|| thread::sleep(HOUR));
-                let bounded = thread::spawn(|| timeout(SHORT, || thread::sleep(HOUR)));
-                settle();
-                waits.cancel();
-                // Many times the time-out: it may come at any time after this, but not before.
-                thread::sleep(20 * SHORT);
-                assert!(!waits.is_finished() && !bounded.is_finished());
-                brought.release();
-                assert!(waits.join().unwrap_err().is::<Cancelled>());
-                assert!(bounded.join().unwrap().is_err());
+fn throws_are_exact(neighbour: Neighbour, since: bool) {
+    let cleaned = Arc::new(AtomicBool::new(false));
+    let theirs = cleaned.clone();
+    let spawn = || {
+        let waits = thread::spawn(|| thread::sleep(HOUR));
+        let bounded = thread::spawn(|| timeout(5 * SHORT, || thread::sleep(HOUR)));
+        let catches = thread::spawn(|| {
+            // What catches everything is called as what does not unwind.
+            let caught = panic::catch_unwind(|| thread::sleep(HOUR));
+            assert!(caught.is_err());
+            thread::sleep(HOUR);
+        });
+        let cleans = thread::spawn(move || {
+            let _bounds = AtDrop(|| {
+                assert!(timeout(SHORT, || thread::sleep(HOUR)).is_err());
+                theirs.store(true, SeqCst);
             });
+            thread::sleep(HOUR);
+        });
+        for task in [&waits, &catches, &cleans] {
+            until_it_waits(task);
+        }
+        (waits, bounded, catches, cleans)
+    };
+    let (brought, (waits, bounded, catches, cleans)) = if since {
+        (bring(neighbour), spawn())
+    } else {
+        let spawned = spawn();
+        (bring(neighbour), spawned)
+    };
+    for task in [waits, catches, cleans] {
+        task.cancel();
+        assert!(task.join().unwrap_err().is::<Cancelled>());
+    }
+    assert!(cleaned.load(SeqCst), "{neighbour:?}");
+    assert!(bounded.join().unwrap().is_err());
+    brought.release();
+}
+
+/// What is due outside of a destructor waits for its end, also where the destructor catches what unwinds.
+#[test]
+fn a_destructor_of_an_unwinding_is_not_disturbed() {
+    must_end(|| {
+        for neighbour in [Nobody, IsCancelledToo, Panicked] {
+            for panics in [true, false] {
+                for catches in [false, true] {
+                    sylvan::run(|| {
+                        let brought = bring(neighbour);
+                        let task = thread::spawn(move || cleans(panics, catches));
+                        until_it_waits(&task);
+                        task.cancel();
+                        let payload = task.join().unwrap_err();
+                        assert_eq!(payload.is::<Expected>(), panics);
+                        brought.release();
+                    });
+                }
+            }
         }
     });
+}
+
+fn cleans(panics: bool, catches: bool) {
+    let mut rounds = 0;
+    let outer = timeout(SHORT, || {
+        let _cleans = AtDrop(|| {
+            let mut clean = || {
+                assert_eq!(sylvan::time::deadline(), None);
+                thread::sleep(3 * SHORT);
+                assert!(!sylvan::task::cancel_requested());
+                rounds += 1;
+            };
+            if catches {
+                let _ = panic::catch_unwind(AssertUnwindSafe(clean));
+            } else {
+                clean();
+            }
+        });
+        if panics {
+            fail(13);
+        }
+        thread::sleep(HOUR);
+    });
+    assert!(outer.is_err());
+    assert_eq!(rounds, 1);
+    thread::sleep(HOUR);
+}
+
+/// Time-outs, panics and cancels in destructors of each other, at random, in many neighbours at once: nothing aborts,
+/// and all comes to its end.
+#[test]
+fn a_tangle_of_unwindings_ends() {
+    must_end(|| {
+        for workers in [1, 4] {
+            for round in 0..scaled(20) {
+                let runtime = Runtime::builder().workers(workers).build().unwrap();
+                runtime.run(|| {
+                    let tasks: Vec<_> = (0..16)
+                        .map(|n| {
+                            let mut numbers = Numbers::new((round * 16 + n) as u64 + 1);
+                            thread::spawn(move || tangle(6, &mut numbers))
+                        })
+                        .collect();
+                    for (n, task) in tasks.into_iter().enumerate() {
+                        if n % 2 == 0 {
+                            thread::sleep(SHORT / 3);
+                            task.cancel();
+                        }
+                        if let Err(payload) = task.join() {
+                            assert!(payload.is::<Cancelled>() && n % 2 == 0);
+                        }
+                    }
+                });
+                runtime.close();
+            }
+        }
+    });
+}
+
+fn tangle(depth: usize, numbers: &mut Numbers) {
+    let pause = Duration::from_micros(100 * numbers.below(10));
+    if depth == 0 {
+        return thread::sleep(pause);
+    }
+    let depth = depth - 1;
+    match numbers.below(8) {
+        0 => drop(timeout(pause, || tangle(depth, numbers))),
+        1 => {
+            let _ = timeout(pause, || {
+                let _then = AtDrop(|| tangle(depth, numbers));
+                thread::sleep(HOUR);
+            });
+        }
+        2 => {
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+                let _then = AtDrop(|| tangle(depth, numbers));
+                fail(14);
+            }));
+        }
+        3 => {
+            let _then = AtDrop(|| tangle(depth, numbers));
+            thread::sleep(pause);
+        }
+        4 => sylvan::task::mask(|| tangle(depth, numbers)),
+        5 => thread::scope(|scope| {
+            let seed = numbers.below(1 << 40);
+            scope.spawn(move || tangle(depth, &mut Numbers::new(seed)));
+            tangle(depth, numbers);
+        }),
+        6 => {
+            let lock = Mutex::new(());
+            let _ = timeout(pause, || {
+                let _guard = lock.lock();
+                tangle(depth, numbers);
+            });
+            assert!(!lock.is_poisoned());
+        }
+        _ => {
+            tangle(depth, numbers);
+            tangle(depth, numbers);
+        }
+    }
 }
 
 // ── What a panic does to others

@@ -109,8 +109,6 @@ fn an_unstarted_leftover_ends_when_its_runtime_is_dropped_in_a_green_thread() {
     sylvan::run(move || drop(runtime));
 }
 
-/// Throws of our own are counted exactly, so neighbours that unwind by cancellation do not disturb each
-/// other. (Of two that *panic* at once only the first can be known to; see `src/rt/README.md`.)
 #[test]
 fn two_cancelled_tasks_both_bound_their_clean_up() {
     sylvan::run(|| {
@@ -164,7 +162,7 @@ fn a_timeout_entered_beside_an_unwinding_neighbour_does_not_abort_later() {
             panic!("x");
         });
         thread::yield_now();
-        // Entered while the neighbour is parked in its unwinding: its level is taken as 1.
+        // Entered while the neighbour is parked in its unwinding.
         let result = panic::catch_unwind(AssertUnwindSafe(|| {
             time::timeout(ms(60), || {
                 thread::sleep(ms(40));
@@ -878,6 +876,137 @@ fn a_race_that_is_cancelled_does_not_unwind_while_it_waits_for_the_losers() {
             }
             racer.cancel();
             assert!(racer.join().unwrap_err().is::<task::Cancelled>());
+        });
+    });
+}
+
+/// Whom a destructor cancels and then waits for was held back until that destructor was through, if it had run
+/// and parked since the unwinding began: for all that was known it was in a panic of its own.
+#[test]
+fn a_destructor_cancels_and_joins_a_child_that_ran_meanwhile() {
+    clean_ups_end(|| {
+        let child = thread::spawn(|| {
+            // A heartbeat.
+            loop {
+                thread::sleep(ms(1));
+            }
+        });
+        move || {
+            // Waits for something else first, so that the child runs.
+            for _ in 0..3 {
+                thread::sleep(ms(5));
+            }
+            child.cancel();
+            while !child.is_finished() {
+                thread::sleep(ms(1));
+            }
+        }
+    });
+}
+
+/// As above: the children were started while it could not be known whose panic it was.
+#[test]
+fn a_destructor_bounds_a_scope_by_a_timeout() {
+    clean_ups_end(|| {
+        || {
+            let result = time::timeout(ms(5), || {
+                thread::scope(|scope| {
+                    scope.spawn(|| thread::sleep(HOUR));
+                });
+            });
+            assert!(result.is_err());
+        }
+    });
+}
+
+/// As above.
+#[test]
+fn a_destructor_bounds_a_nursery_by_a_timeout_or_ends_it() {
+    clean_ups_end(|| {
+        || {
+            let result = time::timeout(ms(5), || {
+                let _ = task::nursery(|nursery| {
+                    nursery.spawn(|| thread::sleep(HOUR));
+                });
+            });
+            assert!(result.is_err());
+            let ended = task::nursery(|nursery| {
+                nursery.spawn(|| thread::sleep(HOUR));
+                thread::yield_now();
+                nursery.cancel();
+            });
+            drop(ended);
+        }
+    });
+}
+
+/// Runs a clean-up in a destructor, because of a cancel and of a panic, with one hub and with several; once alone,
+/// and once beside another that does the same.
+fn clean_ups_end<F: FnMut() + 'static>(prepare: fn() -> F) {
+    let unwind = move |panics: bool, [begun, ended]: [Arc<AtomicUsize>; 2]| {
+        let mut clean_up = prepare();
+        let _at_drop = OnDrop(move || {
+            clean_up();
+            ended.fetch_add(1, Ordering::SeqCst);
+        });
+        begun.fetch_add(1, Ordering::SeqCst);
+        if panics {
+            panic::resume_unwind(Box::new("a panic"));
+        }
+        thread::sleep(HOUR);
+    };
+    must_end(|| {
+        for (workers, panics, count) in [
+            (1, false, 1),
+            (1, true, 1),
+            (4, false, 1),
+            (4, true, 1),
+            (1, false, 2),
+            (1, true, 2),
+            (4, true, 8),
+        ] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            runtime.run(|| {
+                let counts = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+                let tasks: Vec<_> = (0..count)
+                    .map(|_| {
+                        let counts = counts.clone();
+                        thread::spawn(move || unwind(panics, counts))
+                    })
+                    .collect();
+                let [begun, ended] = counts;
+                while begun.load(Ordering::SeqCst) < count {
+                    thread::yield_now();
+                }
+                for task in tasks {
+                    task.cancel();
+                    assert_eq!(task.join().unwrap_err().is::<task::Cancelled>(), !panics);
+                }
+                assert_eq!(ended.load(Ordering::SeqCst), count);
+            });
+            runtime.close();
+        }
+    });
+}
+
+/// The second of two that panicked and cleaned up at once was held back for good.
+#[test]
+fn two_that_panic_both_bound_their_clean_up() {
+    must_end(|| {
+        sylvan::run(|| {
+            let tasks: Vec<_> = (0..2_usize)
+                .map(|n| {
+                    thread::spawn(move || {
+                        let _guard = OnDrop(|| {
+                            assert!(time::timeout(ms(20), thread::park).is_err());
+                        });
+                        panic::resume_unwind(Box::new(n));
+                    })
+                })
+                .collect();
+            for (n, task) in tasks.into_iter().enumerate() {
+                assert_eq!(*task.join().unwrap_err().downcast::<usize>().unwrap(), n);
+            }
         });
     });
 }

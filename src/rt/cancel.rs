@@ -6,9 +6,9 @@
 //! payload that the scope's frame recognises by identity; all other frames pass it on.
 //!
 //! Not visible are scopes outside of `mask`, and, while the task unwinds, scopes that were entered
-//! before the unwinding began: a throw that left a destructor would abort the process. Each scope
-//! therefore notes the *level* of unwinding it was entered at. `README.md`, section "Cancellation",
-//! has the rules for what is known of a level and what is not.
+//! before the unwinding began: a throw that left a destructor would abort the process. std's count of panics
+//! does not tell whose they are, so the stack itself is asked: each scope notes the *place* of its frame, and
+//! `sys::unwind` finds what stands between. `README.md`, section "Cancellation", says what is exact.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -21,12 +21,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::clock::Instant;
+#[cfg(panic = "unwind")]
 use super::current;
 use super::deadlock;
 use super::group::Group;
-use super::panics::Parks;
 use super::park;
 use super::task::{Task, TaskRef};
+use crate::sys::unwind::{self, Barriers};
 
 /// What a cancelled task's handle gives instead of a result: the payload of the `Err` of `join`.
 ///
@@ -82,8 +83,8 @@ impl std::error::Error for Cancelled {}
 pub(crate) struct Scope {
     id: u64,
     kind: Kind,
-    /// The level of unwinding it was entered at.
-    level: u32,
+    /// Where its frame is: the stack pointer inside of what catches a throw.
+    place: Cell<usize>,
     deadline: Instant,
     cancelled: AtomicBool,
     parent: Cell<*const Scope>,
@@ -106,6 +107,16 @@ impl Scope {
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.is_cancelled() || self.deadline <= now
+    }
+
+    /// Notes that its frame is the caller's, which is called inside of what catches a throw to it.
+    #[inline(always)]
+    pub(super) fn begin(&self) {
+        self.place.set(unwind::stack_pointer());
+    }
 }
 
 /// A task's chain of scopes.
@@ -121,8 +132,8 @@ pub(crate) struct Scopes {
     thrown: Cell<u32>,
     /// It is to panic because of a deadlock.
     told_of_deadlock: AtomicBool,
-    /// The level at which it last suspended where std reported a panic.
-    resumed_level: Cell<u32>,
+    /// Where its stack begins: the stack pointer of the frame that calls all the others.
+    base: Cell<usize>,
 }
 
 const ROOT: u64 = 0;
@@ -140,31 +151,11 @@ impl Drop for Throw {
     }
 }
 
-/// How deep in unwinding a task is, as far as can be known.
-#[derive(Clone, Copy)]
-struct Standing {
-    /// Scopes entered at this level or deeper can be thrown to.
-    level: u32,
-    /// The panic that std reports may be another's, and the level 0 in truth.
-    doubtful: bool,
-    /// The level may be too high: what is due below it is held back, not forgotten.
-    retries: bool,
-}
-
-impl Standing {
-    /// It does not unwind.
-    const CLEAN: Standing = Standing {
-        level: 0,
-        doubtful: false,
-        retries: false,
-    };
-}
-
 /// After this many throws to a task each further one lets the others run first.
 #[cfg(panic = "unwind")]
 const PATIENT_THROWS: u32 = 8;
 
-/// While it cannot be known whether a throw would leave a destructor, it is tried again this often.
+/// While it is in doubt whether a throw would leave a destructor, it is tried again this often.
 const DOUBT: Duration = Duration::from_millis(10);
 
 impl Scopes {
@@ -174,7 +165,7 @@ impl Scopes {
             root: Scope {
                 id: ROOT,
                 kind: Kind::Frame,
-                level: 0,
+                place: Cell::new(usize::MAX),
                 deadline,
                 cancelled: AtomicBool::new(false),
                 parent: Cell::new(ptr::null()),
@@ -184,7 +175,7 @@ impl Scopes {
             in_flight: AtomicU32::new(0),
             thrown: Cell::new(0),
             told_of_deadlock: AtomicBool::new(false),
-            resumed_level: Cell::new(0),
+            base: Cell::new(usize::MAX),
         }
     }
 
@@ -229,31 +220,24 @@ impl Scopes {
 
     /// The scopes that a throw could reach now, innermost first.
     fn visible(&self) -> impl Iterator<Item = &Scope> {
-        let level = self.standing().level;
-        self.chain().filter(move |scope| scope.level >= level)
+        let barriers = self.barriers();
+        self.chain()
+            .filter(move |scope| barriers.let_pass(scope.place.get()))
     }
 
-    fn standing(&self) -> Standing {
-        if !thread::panicking() {
-            return Standing::CLEAN;
-        }
-        let others = current::others_in_panic();
-        let throws = self.in_flight.load(Ordering::Relaxed);
-        if throws == 0 && others.outside && !others.unwinding && self.resumed_level.get() == 0 {
-            return Standing::CLEAN;
-        }
-        Standing {
-            level: (2 * throws).max(1),
-            doubtful: throws == 0 && others.unwinding,
-            retries: others.any(),
+    /// What stands in the way of a throw. Called by the task itself.
+    fn barriers(&self) -> Barriers {
+        if thread::panicking() {
+            unwind::barriers(self.base.get())
+        } else {
+            Barriers::NO
         }
     }
 
-    /// The level of a scope that is entered now. One that is too low delays a throw; one that is too
-    /// high lets it out of a destructor.
-    fn level_to_enter(&self) -> u32 {
-        let standing = self.standing();
-        if standing.doubtful { 0 } else { standing.level }
+    /// The task begins; the calling frame is the outermost.
+    #[inline(always)]
+    pub(super) fn begin(&self) {
+        self.base.set(unwind::stack_pointer());
     }
 
     fn enter(&self, kind: Kind, deadline: Instant) -> Scope {
@@ -262,7 +246,7 @@ impl Scopes {
         Scope {
             id,
             kind,
-            level: self.level_to_enter(),
+            place: Cell::new(usize::MAX),
             deadline,
             cancelled: AtomicBool::new(false),
             parent: Cell::new(self.innermost.get()),
@@ -282,29 +266,25 @@ impl Scopes {
 /// cancelled or has expired; else returns the moment at which this must be asked again.
 #[cold]
 pub(super) fn checkpoint(task: &Task) -> Instant {
-    checkpoint_at(task, task.scopes.standing())
-}
-
-fn checkpoint_at(task: &Task, standing: Standing) -> Instant {
+    let scopes = &task.scopes;
     let now = Instant::now();
+    let due = scopes.chain().any(|scope| scope.is_due(now));
+    let barriers = if due { scopes.barriers() } else { Barriers::NO };
     let mut again = Instant::NEVER;
     let mut outermost = None;
-    for scope in task.scopes.chain() {
-        let due = scope.is_cancelled() || scope.deadline <= now;
-        if scope.level >= standing.level {
-            if due {
-                outermost = Some(scope);
-            } else {
-                again = again.min(scope.deadline);
-            }
-        } else if standing.retries {
-            let later = now.checked_add(DOUBT).unwrap_or(Instant::NEVER);
-            again = again.min(if due { later } else { scope.deadline });
+    for scope in scopes.chain() {
+        let place = scope.place.get();
+        if !scope.is_due(now) {
+            again = again.min(scope.deadline);
+        } else if barriers.let_pass(place) {
+            outermost = Some(scope);
+        } else if barriers.may_let_pass(place) {
+            again = again.min(now.checked_add(DOUBT).unwrap_or(Instant::NEVER));
         }
     }
     if let Some(scope) = outermost {
         throw(task, scope);
-    } else if task.scopes.takes_deadlock() {
+    } else if scopes.takes_deadlock() {
         deadlock::panic_if_it_lasts();
     }
     again
@@ -397,6 +377,9 @@ pub(crate) fn with_group<T>(group: &Group, f: impl FnOnce() -> T) -> Option<T> {
 
 /// Runs `f` in a scope that is shown to `enter` first. `None`: the scope was cancelled, or its deadline
 /// passed, and `f` was unwound.
+///
+/// Not inlined: two scopes in one frame would have one place, and a destructor between them would not show.
+#[inline(never)]
 fn in_scope<T>(
     deadline: Instant,
     enter: impl FnOnce(&Task, &Scope),
@@ -408,7 +391,10 @@ fn in_scope<T>(
         let scope = task.scopes.enter(Kind::Frame, deadline);
         let entered = Entered::new(task, &scope);
         enter(task, &scope);
-        let result = panic::catch_unwind(AssertUnwindSafe(f));
+        let result = panic::catch_unwind(AssertUnwindSafe(|| {
+            scope.begin();
+            f()
+        }));
         drop(entered);
         match result {
             Ok(value) => Some(value),
@@ -452,59 +438,41 @@ pub(crate) fn is_requested() -> bool {
         // SAFETY: the current task's record outlives its own frames.
         let scopes = &unsafe { task.as_ref() }.scopes;
         let now = Instant::now();
-        scopes
-            .visible()
-            .any(|scope| scope.is_cancelled() || scope.deadline <= now)
+        scopes.visible().any(|scope| scope.is_due(now))
     })
 }
 
-/// Is the current task unwinding, as far as can be known? (`true` in the cases that cannot.)
+/// Is the current task unwinding because of a panic? (`true` in doubt.)
 ///
 /// A throw of ours is no panic: it does not poison.
+#[inline]
 pub(crate) fn is_panicking() -> bool {
-    thread::panicking()
-        && park::with_current(|task| {
-            // SAFETY: the current task's record outlives its own frames.
-            let scopes = &unsafe { task.as_ref() }.scopes;
-            scopes.in_flight.load(Ordering::Relaxed) == 0
-        })
+    thread::panicking() && unwinds_by_panic(Barriers::may_exist)
 }
 
-/// Is the current task unwinding because of a panic, beyond doubt? (`false` in the cases that cannot be
-/// known.)
+/// As [`is_panicking`], but `false` in doubt.
 ///
 /// This is what poisons a lock. A lock that is let go while a neighbour is suspended in the middle of
 /// its own unwinding must not be poisoned by that: the neighbour may be the very one that waits for it,
 /// in a destructor, where the panic of an `unwrap` would abort the process.
+#[inline]
 pub(crate) fn is_certainly_panicking() -> bool {
-    is_panicking() && !current::others_in_panic().unwinding
+    thread::panicking() && unwinds_by_panic(Barriers::exist)
+}
+
+/// Something on this OS thread unwinds. Is it the current task, and by a panic, and does `exist` think so?
+#[cold]
+fn unwinds_by_panic(exist: fn(Barriers) -> bool) -> bool {
+    park::with_current(|task| {
+        // SAFETY: the current task's record outlives its own frames.
+        let scopes = &unsafe { task.as_ref() }.scopes;
+        // A plain OS thread has std's count for itself.
+        scopes.in_flight.load(Ordering::Relaxed) == 0
+            && (!park::on_green_thread() || exist(scopes.barriers()))
+    })
 }
 
 /// Is this unwinding payload one of ours, a request to end rather than a failure?
 pub(crate) fn is_cancellation(payload: &(dyn Any + Send)) -> bool {
     payload.is::<Throw>() || payload.is::<Cancelled>()
-}
-
-/// Suspends, by `switch`, a task on an OS thread that unwinds, by its doing or another's. Returns whether
-/// the task is known not to unwind.
-#[cold]
-pub(super) fn suspend_in_panic(task: &Task, switch: impl FnOnce(Parks)) -> bool {
-    let standing = task.scopes.standing();
-    switch(match standing {
-        Standing { level: 0, .. } => Parks::Clean,
-        Standing { doubtful: true, .. } => Parks::Unsure,
-        _ => Parks::Unwinding,
-    });
-    task.scopes.resumed_level.set(standing.level);
-    standing.level == 0
-}
-
-/// A task that did not unwind when it was suspended does not now, whatever panics std reports by this
-/// time. Only here, before any code of its own has run, is that known; so what is due is thrown here.
-#[cold]
-pub(super) fn resume_clean(task: &Task) {
-    task.scopes.resumed_level.set(0);
-    if task.may_have_to_end() {
-        checkpoint_at(task, Standing::CLEAN);
-    }
 }

@@ -78,6 +78,7 @@ impl<F: FnOnce() -> T, T> TaskCell<F, T> {
         // SAFETY: see `of`.
         let cell = unsafe { Self::of(task) };
         let task = &cell.task;
+        task.scopes.begin();
         // SAFETY: nobody but the run machinery touches the closure.
         let closure = unsafe { (*cell.closure.get()).take() };
         let Some(closure) = closure else {
@@ -98,8 +99,9 @@ impl<F: FnOnce() -> T, T> TaskCell<F, T> {
             cancel::mask(|| drop_unused(task, closure));
             Err(Box::new(Cancelled::new()) as Box<dyn Any + Send>)
         } else {
+            let call = || call(task, closure);
             task.scopes
-                .settle(panic::catch_unwind(AssertUnwindSafe(closure)))
+                .settle(panic::catch_unwind(AssertUnwindSafe(call)))
         };
         let result = result.map_err(|failure| task.tell_group(failure));
         let ending = ending(&result);
@@ -163,6 +165,13 @@ impl<F: FnOnce() -> T, T> TaskCell<F, T> {
         // SAFETY: allocated there for this layout, and nobody refers to it any more.
         unsafe { records::free(task.cast(), Layout::new::<Self>()) };
     }
+}
+
+/// Calls a task's closure. Not inlined: the frame that calls this is none of those that the task asks about.
+#[inline(never)]
+fn call<T>(task: &Task, closure: impl FnOnce() -> T) -> T {
+    task.scopes.root().begin();
+    closure()
 }
 
 /// Drops the captures of a closure that never runs, as if by a neighbour.

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::holder::OS_THREAD;
 use super::hub::Hub;
-use super::panics::Others;
 use super::shared::Shared;
 
 thread_local! {
@@ -59,12 +58,8 @@ impl Drop for Running {
     }
 }
 
-/// Who but the calling task may be the reason for a panic that std reports on this OS thread.
-pub(super) fn others_in_panic() -> Others {
-    hub().map(|hub| hub.panics().others()).unwrap_or_default()
-}
-
 /// Lets the others of the hub run, whatever may be due for the calling task.
+#[cfg(panic = "unwind")]
 pub(super) fn let_others_run() {
     if let Some(hub) = hub_of_task() {
         hub.let_others_run();

@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use super::cancel;
@@ -20,7 +19,6 @@ use super::deadlock;
 use super::holder::OS_THREAD;
 use super::mailbox::Mailbox;
 use super::no_stack::NoStack;
-use super::panics::Panics;
 use super::queue::RunQueue;
 use super::reactor::{Reactor, WAKER};
 use super::reason::Reason;
@@ -63,7 +61,6 @@ pub(crate) struct Hub {
     poll: RefCell<mio::Poll>,
     events: RefCell<mio::Events>,
     reactor: Arc<Reactor>,
-    panics: Panics,
     /// The task whose end ends the drive, and whether it has.
     goal: Cell<*const Task>,
     goal_reached: Cell<bool>,
@@ -113,7 +110,6 @@ impl Hub {
             poll: RefCell::new(seed.poll),
             events: RefCell::new(mio::Events::with_capacity(1024)),
             reactor: seed.reactor,
-            panics: Panics::default(),
             goal: Cell::new(ptr::null()),
             goal_reached: Cell::new(false),
             outside: Cell::new(0),
@@ -162,10 +158,6 @@ impl Hub {
         &self.records
     }
 
-    pub(super) fn panics(&self) -> &Panics {
-        &self.panics
-    }
-
     /// Takes note of an inquiry; returns whether it is to be answered.
     pub(super) fn is_new_inquiry(&self, number: u64) -> bool {
         self.answered.replace(number) != number
@@ -201,15 +193,12 @@ impl Hub {
         task.seat.run.set(Run::Parked);
         let outside = usize::from(reason.is_from_outside());
         self.outside.set(self.outside.get() + outside);
-        let was_clean = if until == Instant::NEVER {
-            self.suspend(task)
+        if until == Instant::NEVER {
+            self.suspend(task);
         } else {
-            self.suspend_until(task, until)
-        };
-        self.outside.set(self.outside.get() - outside);
-        if was_clean && thread::panicking() {
-            cancel::resume_clean(task);
+            self.suspend_until(task, until);
         }
+        self.outside.set(self.outside.get() - outside);
     }
 
     /// See [`yield_now`](super::park::yield_now).
@@ -248,34 +237,14 @@ impl Hub {
         true
     }
 
-    fn suspend_until(&self, task: &Task, until: Instant) -> bool {
+    fn suspend_until(&self, task: &Task, until: Instant) {
         let timer = self.timers.borrow_mut().arm(task.address(), until);
-        let was_clean = self.suspend(task);
+        self.suspend(task);
         self.timers.borrow_mut().disarm(timer);
-        was_clean
-    }
-
-    /// Returns whether the task is known not to have been unwinding.
-    #[inline(always)]
-    fn suspend(&self, task: &Task) -> bool {
-        if thread::panicking() {
-            return self.suspend_in_panic(task);
-        }
-        self.panics.note_none();
-        self.switch(task);
-        true
-    }
-
-    /// Neighbours that run meanwhile see a panic on their OS thread that may not be theirs.
-    #[cold]
-    fn suspend_in_panic(&self, task: &Task) -> bool {
-        cancel::suspend_in_panic(task, |parks| {
-            self.panics.while_parked(parks, || self.switch(task));
-        })
     }
 
     #[inline(always)]
-    fn switch(&self, task: &Task) {
+    fn suspend(&self, task: &Task) {
         match task.seat.exit.get() {
             // SAFETY: the running task runs on the context this exit belongs to.
             Some(exit) => unsafe { exit.suspend() },
@@ -353,7 +322,6 @@ impl Hub {
     /// Runs `f` with this hub as the one of the calling OS thread.
     fn as_current(&self, f: impl FnOnce()) {
         let _running = Running::new(self);
-        self.panics.begin(thread::panicking());
         self.now.set(Instant::now());
         report::without_unwinding(f);
     }

@@ -27,7 +27,6 @@ mod no_stack;
 mod offload;
 mod os_thread;
 mod own_hub;
-mod panics;
 mod park;
 mod pulse;
 mod queue;

@@ -7,7 +7,7 @@ use crate::rt;
 /// Whether a panic happened while the lock was held.
 pub(super) struct Poison(AtomicBool);
 
-/// What a guard remembers from its beginning: may the task have been unwinding already?
+/// What a guard remembers from its beginning: did the task panic already?
 #[derive(Clone, Copy)]
 pub(super) struct Watch {
     panicking: bool,

@@ -14,3 +14,4 @@ pub(crate) mod signal;
 mod spin;
 pub(crate) mod stack;
 pub(crate) mod sync;
+pub(crate) mod unwind;

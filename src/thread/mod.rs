@@ -87,9 +87,10 @@ fn park_until(deadline: Instant) {
 ///
 /// # Differences from std
 ///
-/// It is asked for the green thread. While another green thread of the same hub is suspended in the
-/// middle of its own unwinding this cannot always be known; then the answer is `true`. Unwinding by
-/// cancellation is no panic.
+/// It is asked for the green thread, whatever its neighbours do. Unwinding by cancellation is no panic, and a panic
+/// in a destructor that runs because of it is taken for a part of it. In a panic hook a green thread does not
+/// unwind yet. While a neighbour on the same OS thread unwinds, `true` may also mean a function with the ABI of
+/// C that has called back.
 pub fn panicking() -> bool {
     rt::is_panicking()
 }
