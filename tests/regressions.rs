@@ -802,3 +802,31 @@ fn a_map_that_is_through_waits_for_no_slot() {
         next.join().unwrap().cancel();
     });
 }
+
+/// When the body of a nursery panicked, an error that one of its threads had returned was reported as "a payload that
+/// is not a string".
+#[test]
+fn a_report_tells_the_error_that_a_thread_has_returned() {
+    if !is_child() {
+        let ended = in_child("a_report_tells_the_error_that_a_thread_has_returned");
+        let reported = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            reported.contains("nobody waits for it: no luck"),
+            "{ended:?}"
+        );
+        return;
+    }
+    fn unwind() {
+        panic::resume_unwind(Box::new("the body's own"));
+    }
+    sylvan::run(|| {
+        let ended = panic::catch_unwind(|| {
+            task::nursery(|nursery| {
+                let failing = nursery.spawn(|| Err::<(), _>("no luck"));
+                task::mask(|| failing.join().unwrap_err());
+                unwind();
+            })
+        });
+        assert!(ended.is_err());
+    });
+}

@@ -8,6 +8,7 @@ use std::{mem, process, thread};
 
 use super::cancel;
 use super::current;
+use super::group::Returned;
 use super::task::Task;
 use crate::sys::fault::Stderr;
 
@@ -136,6 +137,8 @@ impl fmt::Display for Message<'_> {
             f.write_str(text)
         } else if let Some(no_stack) = self.0.downcast_ref::<super::no_stack::NoStack>() {
             no_stack.fmt(f)
+        } else if let Some(returned) = self.0.downcast_ref::<Returned>() {
+            returned.0.fmt(f)
         } else {
             f.write_str("(a payload that is not a string)")
         }

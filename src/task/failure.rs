@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::panic::{self, Location};
 
 use super::{Cancelled, NoStack};
-use crate::rt::{self, Failed, TaskRef};
+use crate::rt::{self, Failed, Returned, TaskRef};
 use crate::thread::Thread;
 
 /// One failure of a green thread, and whose it is.
@@ -27,9 +27,6 @@ pub enum Cause {
     /// It could get no stack.
     NoStack(NoStack),
 }
-
-/// The payload that stands for an error that was returned, until it is a [`Cause`].
-pub(super) struct Returned(pub(super) Box<dyn Error + Send + Sync>);
 
 impl Failure {
     /// The thread that failed. It has ended.

@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 use std::panic::{self, Location};
 use std::sync::Arc;
 
-use super::failure::{Failures, Returned};
+use super::failure::Failures;
 use super::{Cancelled, State};
-use crate::rt::{self, Group, Instant, Join, Reason, Request};
+use crate::rt::{self, Group, Instant, Join, Reason, Request, Returned};
 use crate::thread::Thread;
 
 /// Where the threads of a nursery are spawned; see [`nursery`].
