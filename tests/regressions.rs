@@ -830,3 +830,30 @@ fn a_report_tells_the_error_that_a_thread_has_returned() {
         assert!(ended.is_err());
     });
 }
+
+/// Since waits read no clock of their own, one for no time at all suspended until the next turn of the hub, and was
+/// cut short by a cancellation instead of timing out.
+#[test]
+fn a_wait_for_no_time_does_not_suspend() {
+    use std::sync::mpsc::RecvTimeoutError::Timeout;
+    use sylvan::sync::{Condvar, Mutex, Semaphore, mpsc};
+
+    sylvan::run(|| {
+        let others_ran = Arc::new(AtomicBool::new(false));
+        let seen = others_ran.clone();
+        let other = thread::spawn(move || seen.store(true, Ordering::SeqCst));
+
+        thread::sleep(Duration::ZERO);
+        assert!(Semaphore::new(0).acquire_timeout(Duration::ZERO).is_none());
+        let (_sender, receiver) = mpsc::channel::<()>();
+        assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(Timeout));
+        let (mutex, changed) = (Mutex::new(()), Condvar::new());
+        let waited = changed.wait_timeout(mutex.lock().unwrap(), Duration::ZERO);
+        assert!(waited.unwrap().1.timed_out());
+        let other = other.join_timeout(Duration::ZERO).unwrap_err();
+        let (_, pending) = task::wait([other], task::WaitFor::All, Some(Duration::ZERO));
+
+        assert_eq!(pending.len(), 1);
+        assert!(!others_ran.load(Ordering::SeqCst));
+    });
+}
