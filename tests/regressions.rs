@@ -1010,3 +1010,58 @@ fn two_that_panic_both_bound_their_clean_up() {
         });
     });
 }
+
+/// When the body of a nursery panicked, an error that one of its threads had returned was reported as "a payload that
+/// is not a string".
+#[test]
+fn a_report_tells_the_error_that_a_thread_has_returned() {
+    if !is_child() {
+        let ended = in_child("a_report_tells_the_error_that_a_thread_has_returned");
+        let reported = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            reported.contains("nobody has taken its result: no luck"),
+            "{ended:?}"
+        );
+        return;
+    }
+    fn unwind() {
+        panic::resume_unwind(Box::new("the body's own"));
+    }
+    sylvan::run(|| {
+        let ended = panic::catch_unwind(|| {
+            task::nursery(|nursery| {
+                let failing = nursery.spawn(|| Err::<(), _>("no luck"));
+                task::mask(|| failing.join().unwrap_err());
+                unwind();
+            })
+        });
+        assert!(ended.is_err());
+    });
+}
+
+/// Since waits read no clock of their own, one for no time at all suspended until the next turn of the hub, and was
+/// cut short by a cancellation instead of timing out.
+#[test]
+fn a_wait_for_no_time_does_not_suspend() {
+    use std::sync::mpsc::RecvTimeoutError::Timeout;
+    use sylvan::sync::{Condvar, Mutex, Semaphore, mpsc};
+
+    sylvan::run(|| {
+        let others_ran = Arc::new(AtomicBool::new(false));
+        let seen = others_ran.clone();
+        let other = thread::spawn(move || seen.store(true, Ordering::SeqCst));
+
+        thread::sleep(Duration::ZERO);
+        assert!(Semaphore::new(0).acquire_timeout(Duration::ZERO).is_none());
+        let (_sender, receiver) = mpsc::channel::<()>();
+        assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(Timeout));
+        let (mutex, changed) = (Mutex::new(()), Condvar::new());
+        let waited = changed.wait_timeout(mutex.lock().unwrap(), Duration::ZERO);
+        assert!(waited.unwrap().1.timed_out());
+        let other = other.join_timeout(Duration::ZERO).unwrap_err();
+        let (_, pending) = task::wait([other], task::WaitFor::All, Some(Duration::ZERO));
+
+        assert_eq!(pending.len(), 1);
+        assert!(!others_ran.load(Ordering::SeqCst));
+    });
+}

@@ -122,6 +122,32 @@ fn an_error_of_the_body_ends_the_threads() {
 }
 
 #[test]
+fn a_failure_is_an_error_that_can_be_passed_on() {
+    fn inner() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        nursery(|nursery| {
+            nursery.spawn(|| fail("inside"));
+        })?;
+        Ok(())
+    }
+    sylvan::run(|| {
+        let outer = nursery(|nursery| {
+            nursery.spawn(inner);
+            Ok::<_, task::Failures>(())
+        });
+        let failures = outer.unwrap_err();
+        assert!(failures[0].to_string().contains("panicked: inside"));
+        let Cause::Error(error) = failures.into_iter().next().unwrap().into_cause() else {
+            panic!("it was returned");
+        };
+        let mut inner = error.downcast::<task::Failures>().unwrap().into_iter();
+        let Some(Cause::Panicked(payload)) = inner.next().map(task::Failure::into_cause) else {
+            panic!("it panicked");
+        };
+        assert_eq!(payload.into_inner().downcast_ref(), Some(&"inside"));
+    });
+}
+
+#[test]
 fn a_panic_of_the_body_goes_on_after_the_threads_have_ended() {
     sylvan::run(|| {
         let unwound = AtomicUsize::new(0);

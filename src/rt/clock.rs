@@ -5,6 +5,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::park;
 use crate::sys::clock::monotonic_nanoseconds;
 
 /// A measurement of a monotonically nondecreasing clock.
@@ -78,9 +79,13 @@ impl Instant {
         self.0.checked_sub(nanoseconds).map(Instant)
     }
 
-    /// The moment `duration` from now; [`NEVER`](Self::NEVER) if that cannot be represented.
+    /// The moment `duration` from now; [`NEVER`](Self::NEVER) if that cannot be represented. If that is no time at
+    /// all it has passed for whoever asks here, and is not waited for.
     #[inline]
     pub(crate) fn after(duration: Duration) -> Instant {
+        if duration.is_zero() {
+            return park::now_of_turn();
+        }
         Instant::now()
             .checked_add(duration)
             .unwrap_or(Instant::NEVER)

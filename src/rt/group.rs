@@ -5,6 +5,7 @@
 //! there was one, a kept group keeps those that no handle receives, a nursery keeps all and ends.
 
 use std::any::Any;
+use std::error::Error;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -56,6 +57,9 @@ pub(crate) struct Failed {
     pub(crate) task: TaskRef,
     pub(crate) payload: Box<dyn Any + Send>,
 }
+
+/// The payload that stands for an error which a member of a nursery has returned.
+pub(crate) struct Returned(pub(crate) Box<dyn Error + Send + Sync>);
 
 #[derive(Default)]
 struct Failures {

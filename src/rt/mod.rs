@@ -56,7 +56,7 @@ pub(crate) use cell::Join;
 pub use clock::Instant;
 pub use deadlock::OnDeadlock;
 pub(crate) use endings::Watcher;
-pub(crate) use group::{Failed, Group};
+pub(crate) use group::{Failed, Group, Returned};
 pub(crate) use holder::Holder;
 pub(crate) use inherited::{inherited_value, with_value};
 pub(crate) use locals::Local;

@@ -97,11 +97,13 @@ pub(crate) fn on_green_thread() -> bool {
 /// it wakes whom a timer wakes: a waiter that asks here reads no clock, and is never early.
 #[inline]
 pub(crate) fn has_passed(deadline: Instant) -> bool {
-    deadline != Instant::NEVER
-        && match current::hub() {
-            Some(hub) => hub.now() >= deadline,
-            None => Instant::now() >= deadline,
-        }
+    deadline != Instant::NEVER && now_of_turn() >= deadline
+}
+
+/// The time as far as the caller's hub knows.
+#[inline]
+pub(super) fn now_of_turn() -> Instant {
+    current::hub().map_or_else(Instant::now, Hub::now)
 }
 
 /// Sleeps until `deadline`.

@@ -8,6 +8,7 @@ use std::{mem, process, thread};
 
 use super::cancel;
 use super::current;
+use super::group::Returned;
 use super::task::Task;
 use crate::sys::fault::Stderr;
 
@@ -141,6 +142,8 @@ impl fmt::Display for Message<'_> {
         } else if let Some(inner) = self.0.downcast_ref::<Box<dyn Any + Send>>() {
             // A reference to a box is soon taken for one to what is in it.
             Message(&**inner).fmt(f)
+        } else if let Some(returned) = self.0.downcast_ref::<Returned>() {
+            returned.0.fmt(f)
         } else {
             f.write_str("(a payload that is not a string)")
         }

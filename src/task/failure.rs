@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::panic::{self, Location};
 
 use super::{Cancelled, NoStack};
-use crate::rt::{self, Failed, TaskRef};
+use crate::rt::{self, Failed, Returned, TaskRef};
 use crate::thread::Thread;
 
 /// One failure of a green thread, and whose it is.
@@ -17,15 +17,48 @@ pub struct Failure {
 }
 
 /// How a green thread failed.
+#[derive(Debug)]
 pub enum Cause {
     /// It panicked, with this payload.
-    Panicked(Box<dyn Any + Send>),
+    Panicked(Payload),
     /// It returned this error, in a nursery.
     Error(Box<dyn Error + Send + Sync>),
     /// It was cancelled.
     Cancelled,
     /// It could get no stack.
     NoStack(NoStack),
+}
+
+/// What a panic was started with: by value what [`JoinHandle::join`](crate::thread::JoinHandle::join) gives, by
+/// reference its words only.
+///
+/// So it can be shared, whatever is in it, and a failure is an error that `?` takes anywhere.
+pub struct Payload(Box<dyn Any + Send>);
+
+// SAFETY: by reference it is only asked for its type, and shown if that is one of a few that are `Sync`: text, or
+// an error of this crate.
+unsafe impl Sync for Payload {}
+
+impl Payload {
+    /// The payload itself, to be resumed or looked into.
+    #[must_use]
+    pub fn into_inner(self) -> Box<dyn Any + Send> {
+        self.0
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        rt::Message(&*self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Payload")
+            .field(&format_args!("{self}"))
+            .finish()
+    }
 }
 
 /// A failure in words: what [`join`](crate::thread::JoinHandle::join), [`gather`](super::gather) and their like gave
@@ -50,9 +83,6 @@ pub enum Cause {
 pub fn describe(failure: &(dyn Any + Send)) -> impl fmt::Display {
     rt::Message(failure)
 }
-
-/// The payload that stands for an error that was returned, until it is a [`Cause`].
-pub(super) struct Returned(pub(super) Box<dyn Error + Send + Sync>);
 
 impl Failure {
     /// The thread that failed. It has ended.
@@ -83,7 +113,7 @@ impl Failure {
     /// [`Cancelled`], or with the error.
     pub(super) fn resume(self) -> ! {
         panic::resume_unwind(match self.cause {
-            Cause::Panicked(payload) => payload,
+            Cause::Panicked(payload) => payload.into_inner(),
             Cause::Error(error) => Box::new(error),
             Cause::Cancelled => Box::new(Cancelled::new()),
             Cause::NoStack(no_stack) => Box::new(no_stack),
@@ -151,7 +181,7 @@ impl From<Failed> for Failure {
             .map(|returned| Cause::Error(returned.0))
             .or_else(|payload| payload.downcast::<NoStack>().map(|it| Cause::NoStack(*it)))
             .or_else(|payload| payload.downcast::<Cancelled>().map(|_| Cause::Cancelled))
-            .unwrap_or_else(Cause::Panicked);
+            .unwrap_or_else(|payload| Cause::Panicked(Payload(payload)));
         Failure {
             thread: task,
             cause,
@@ -193,24 +223,10 @@ impl Error for Failure {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Panicked(payload) => write!(f, "panicked: {}", rt::Message(&**payload)),
+            Cause::Panicked(payload) => write!(f, "panicked: {payload}"),
             Cause::Error(error) => write!(f, "failed: {error}"),
             Cause::Cancelled => f.write_str("was cancelled"),
             Cause::NoStack(no_stack) => write!(f, "did not start: {no_stack}"),
-        }
-    }
-}
-
-impl fmt::Debug for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Cause::Panicked(payload) => f
-                .debug_tuple("Panicked")
-                .field(&format_args!("{}", rt::Message(&**payload)))
-                .finish(),
-            Cause::Error(error) => f.debug_tuple("Error").field(error).finish(),
-            Cause::Cancelled => f.write_str("Cancelled"),
-            Cause::NoStack(no_stack) => f.debug_tuple("NoStack").field(no_stack).finish(),
         }
     }
 }

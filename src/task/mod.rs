@@ -32,7 +32,7 @@ pub use crate::rt::{Cancelled, NoStack, Reason, State};
 use crate::thread::{self, JoinHandle};
 
 pub use context::ContextVar;
-pub use failure::{Cause, Failure, Failures, describe};
+pub use failure::{Cause, Failure, Failures, Payload, describe};
 pub use gather::{gather, gather_all, race};
 pub use group::Group;
 pub use members::{Imap, ImapUnordered};

@@ -8,9 +8,9 @@ use std::marker::PhantomData;
 use std::panic::{self, Location};
 use std::sync::Arc;
 
-use super::failure::{Failures, Returned};
+use super::failure::Failures;
 use super::{Cancelled, State};
-use crate::rt::{self, Group, Reason, Request};
+use crate::rt::{self, Group, Reason, Request, Returned};
 use crate::thread::{JoinHandle, Thread, ThreadId, Watchable, sealed};
 
 /// Where the threads of a nursery are spawned; see [`nursery`].

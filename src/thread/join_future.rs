@@ -85,6 +85,8 @@ impl<T> Future for JoinFuture<T> {
                 this.handle = Some(handle);
                 return Poll::Pending;
             }
+            // Nobody will be woken any more.
+            drop(this.waker.replace(None));
         }
         Poll::Ready(handle.into_result())
     }
