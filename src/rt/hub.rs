@@ -4,23 +4,25 @@
 //! stack, and when it suspends the loop goes on. All here is touched by one OS thread only, so there
 //! are no atomics but at the edges: the mailbox, through which other threads wake tasks, and the
 //! queues of unstarted tasks.
+//!
+//! `hub/stacks.rs` has how tasks begin and end, `hub/sleep.rs` how the hub waits.
+
+mod sleep;
+mod stacks;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
 
+pub(super) use self::sleep::waker;
+use self::stacks::Reserve;
 use super::cancel;
 use super::clock::Instant;
 use super::current::Running;
-use super::deadlock;
 use super::holder::OS_THREAD;
 use super::mailbox::Mailbox;
-use super::no_stack::NoStack;
 use super::queue::RunQueue;
-use super::reactor::{Reactor, WAKER};
+use super::reactor::Reactor;
 use super::reason::Reason;
 use super::records::Records;
 use super::report;
@@ -28,17 +30,13 @@ use super::shared::{Seed, Shared};
 use super::task::{Run, Task, TaskRef};
 use super::timer::{Expired, Wheel};
 use super::watchdog;
-use crate::sys::context::Context;
 use crate::sys::fork;
-use crate::sys::poll::{self, Direction};
-use crate::sys::stack::{Pool, Stack};
+use crate::sys::stack::Pool;
 
 /// How many blocking operations a task may do that need not wait, before it yields.
 const BUDGET: u32 = 128;
 /// How many tasks run between two looks at the clock, the timers and the kernel.
 const BATCH: u32 = 64;
-/// How long a hub is idle before it gives back the memory of stacks it does not use.
-const TRIM_AFTER: Duration = Duration::from_millis(100);
 
 /// See the module's text.
 pub(crate) struct Hub {
@@ -70,23 +68,6 @@ pub(crate) struct Hub {
     answered: Cell<u64>,
     closed: Cell<bool>,
     generation: u32,
-}
-
-/// A stack kept for those that could not get one: to drop their captures on.
-#[derive(Default)]
-struct Reserve {
-    stack: Cell<Option<Stack>>,
-    holder: Cell<*const Task>,
-    waiting: RefCell<VecDeque<NonNull<Task>>>,
-}
-
-impl Reserve {
-    fn is_there(&self) -> bool {
-        let stack = self.stack.take();
-        let is_there = stack.is_some();
-        self.stack.set(stack);
-        is_there
-    }
 }
 
 impl Hub {
@@ -394,79 +375,6 @@ impl Hub {
         }
     }
 
-    /// Gives an unstarted task its stack. `false`: there was none, and it was refused.
-    fn start(&self, task: &Task) -> bool {
-        task.settle(self.mailbox);
-        let stack = self.stacks.borrow_mut().take(task.identity.stack_size);
-        match stack {
-            Ok(stack) => {
-                self.prepare(task, stack);
-                true
-            }
-            Err(error) => {
-                self.refuse(task, NoStack::new(&error));
-                false
-            }
-        }
-    }
-
-    fn prepare(&self, task: &Task, stack: Stack) {
-        let pointer = task.address();
-        let context = Context::new(stack, move |exit| {
-            // SAFETY: the hub keeps the record until this function has returned.
-            let task = unsafe { pointer.as_ref() };
-            task.seat.exit.set(Some(exit));
-            report::without_unwinding(|| task.run());
-        });
-        // SAFETY: only this hub touches it, and the task does not run.
-        unsafe { *task.seat.context.get() = Some(context) };
-    }
-
-    /// Ends a task for which there is no stack. Its captures are dropped on the reserve stack, when
-    /// that is free.
-    #[cold]
-    fn refuse(&self, task: &Task, reason: NoStack) {
-        task.seat.run.set(Run::Queued);
-        task.refuse(Box::new(reason));
-        self.reserve.waiting.borrow_mut().push_back(task.address());
-        self.use_reserve();
-    }
-
-    /// Lets the next refused task use the reserve stack.
-    #[cold]
-    fn use_reserve(&self) {
-        if !self.reserve.holder.get().is_null() {
-            return;
-        }
-        let Some(pointer) = self.reserve.waiting.borrow_mut().pop_front() else {
-            return;
-        };
-        // SAFETY: it has not run, so its record is alive.
-        let task = unsafe { pointer.as_ref() };
-        // Any stack that is free by now will do.
-        let size = task.identity.stack_size;
-        let stack = self.reserve.stack.take();
-        let Some(stack) = stack.or_else(|| self.stacks.borrow_mut().take(size).ok()) else {
-            self.reserve.waiting.borrow_mut().push_front(pointer);
-            return;
-        };
-        self.reserve.holder.set(pointer.as_ptr());
-        self.prepare(task, stack);
-        self.queue.push(pointer);
-    }
-
-    /// Lays a stack by for those that will get none.
-    pub(super) fn reserve_stack(&self) -> std::io::Result<()> {
-        let stack = self.stacks.borrow_mut().take(RESERVE_SIZE)?;
-        self.reserve.stack.set(Some(stack));
-        Ok(())
-    }
-
-    /// Do started tasks live here?
-    pub(super) fn has_tasks(&self) -> bool {
-        self.stacks.borrow().live() > usize::from(self.reserve.is_there())
-    }
-
     /// Tells other OS threads what the hub holds.
     #[inline]
     pub(super) fn publish(&self) {
@@ -476,35 +384,6 @@ impl Hub {
         let published = self.runtime.published(self.index);
         let outside = self.outside.get();
         published.set(stacks - in_reserve, self.timers.borrow().len(), outside);
-    }
-
-    /// Takes back all that a task which has returned still has.
-    #[inline]
-    fn finish(&self, pointer: NonNull<Task>) {
-        // SAFETY: the run machinery's count is given back at the end of this function.
-        let task = unsafe { pointer.as_ref() };
-        task.seat.run.set(Run::Ended);
-        // SAFETY: only this hub touches it.
-        let context = unsafe { (*task.seat.context.get()).take() };
-        if let Some(context) = context {
-            let stack = context.into_stack();
-            if ptr::eq(self.reserve.holder.get(), task) {
-                self.reserve.holder.set(ptr::null());
-                self.reserve.stack.set(Some(stack));
-            } else {
-                self.stacks.borrow_mut().give(stack);
-                self.untrimmed.set(true);
-            }
-        }
-        if !self.reserve.waiting.borrow().is_empty() {
-            self.use_reserve();
-        }
-        if ptr::eq(self.goal.get(), task) {
-            self.goal_reached.set(true);
-        }
-        self.runtime.task_has_ended(task);
-        // SAFETY: the run machinery's count, which ends here.
-        drop(unsafe { TaskRef::from_raw(pointer) });
     }
 
     /// Wakes the tasks that other OS threads want awake.
@@ -537,94 +416,6 @@ impl Hub {
         }
     }
 
-    /// Asks the kernel what is ready, without waiting. Returns whether something was.
-    fn poll_now(&self) -> bool {
-        !self.reactor.is_empty() && self.poll(Some(Duration::ZERO))
-    }
-
-    /// Nothing to run: waits for the kernel, another OS thread, the next timer or `until`.
-    ///
-    /// `done` is asked once more after the hub counts as asleep: whoever made it true before that
-    /// found nobody to rouse.
-    fn sleep(&self, until: Instant, done: &dyn Fn() -> bool) {
-        if !self.mailbox.inbox.fall_asleep() {
-            return;
-        }
-        let sleepers = self.runtime.prepare_sleep(self.index);
-        if sleepers > 0 && !done() {
-            let deadline = deadlock::look(self, sleepers);
-            // A deadlock may have been told to the main task.
-            if self.queue.is_empty() {
-                self.rest(until.min(deadline));
-            }
-        }
-        // Awake again, whoever did it: this turns "asleep" into "empty" and delivers what has come.
-        self.take_inbox();
-        self.runtime.after_sleep(self.index, &self.queue);
-    }
-
-    /// Sleeps, and lets the watchdog sleep.
-    fn rest(&self, until: Instant) {
-        self.mailbox.pulse.set_asleep(true);
-        self.wait_for_events(until);
-        self.mailbox.pulse.set_asleep(false);
-        if self.runtime.reports.watchdog.is_some() {
-            watchdog::hub_wakes();
-        }
-    }
-
-    fn wait_for_events(&self, until: Instant) {
-        let next = self
-            .timers
-            .borrow()
-            .next_turn()
-            .map_or(until, |next| next.min(until));
-        let left = (next != Instant::NEVER).then(|| next.duration_since(Instant::now()));
-        let long = left.is_none_or(|left| left > 2 * TRIM_AFTER);
-        if self.untrimmed.get() && long {
-            // Only if nothing happens for a while is the hub idle.
-            if !self.poll(Some(TRIM_AFTER)) {
-                self.records.trim();
-                self.timers.borrow_mut().trim();
-                let more = self.stacks.borrow_mut().trim();
-                self.untrimmed.set(more);
-            }
-            return;
-        }
-        match left {
-            None => {
-                self.poll(None);
-            }
-            // The kernel's epoll counts milliseconds: the whole ones here, the rest below.
-            Some(left) if left >= Duration::from_millis(1) => {
-                let whole = left.as_millis().min(i32::MAX as u128) as u64;
-                self.poll(Some(Duration::from_millis(whole)));
-            }
-            Some(left) => {
-                let descriptor = self.poll.borrow().as_raw_fd();
-                match poll::wait(descriptor, Direction::Read, Some(left)) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        self.poll(Some(Duration::ZERO));
-                    }
-                    Err(error) => report::fatal(format_args!("a hub cannot wait: {error}")),
-                }
-            }
-        }
-    }
-
-    /// Waits for events and tells their sources. Returns whether there were any.
-    fn poll(&self, timeout: Option<Duration>) -> bool {
-        let mut events = self.events.borrow_mut();
-        match self.poll.borrow_mut().poll(&mut events, timeout) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return false,
-            Err(error) => report::fatal(format_args!("a hub cannot wait: {error}")),
-        }
-        self.reactor.dispatch(&events);
-        !events.is_empty()
-    }
-
     /// Nobody will drive the hub for a while, or ever again: its sources register elsewhere.
     pub(super) fn release_sources(&self) {
         self.reactor.release();
@@ -645,11 +436,4 @@ impl Hub {
         }
         self.publish();
     }
-}
-
-const RESERVE_SIZE: usize = 64 << 10;
-
-/// The waker that goes into a hub's mailbox.
-pub(super) fn waker(poll: &mio::Poll) -> std::io::Result<mio::Waker> {
-    mio::Waker::new(poll.registry(), WAKER)
 }
