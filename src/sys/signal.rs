@@ -335,6 +335,11 @@ fn ours_in_place_of(previous: &libc::sigaction) -> libc::sigaction {
     let mut action = *previous;
     action.sa_sigaction = handle as *const () as usize;
     action.sa_flags = SA_SIGINFO | kept | own;
+    if !is_function {
+        // One at a time: std's threads have 8 KiB of alternate stack, and a frame of a signal may take half of that.
+        // SAFETY: it fills a set of signals that is there.
+        unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+    }
     action
 }
 
