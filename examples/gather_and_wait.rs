@@ -24,8 +24,13 @@ struct Options {
 
 fn main() {
     let clock = Clock::start(Options::parse().unit_ms);
-    // Who receives a panic tells of it.
-    std::panic::set_hook(Box::new(|_| ()));
+    // Who receives a panic tells of it. Nobody receives main's.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() == Some("main") {
+            tell(panic);
+        }
+    }));
     sylvan::run(|| {
         println!("gather: the first failure at once; the others go on");
         gather(clock.again());

@@ -11,8 +11,13 @@ use sylvan::task::{self, WaitFor};
 use sylvan::thread::{self, JoinHandle};
 
 fn main() {
-    // Who receives a panic tells of it.
-    std::panic::set_hook(Box::new(|_| ()));
+    // Who receives a panic tells of it. Nobody receives main's.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() == Some("main") {
+            tell(panic);
+        }
+    }));
     sylvan::run(|| {
         println!("one that returns");
         let task = thread::spawn(|| {

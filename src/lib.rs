@@ -67,9 +67,13 @@
 //!   [`thread::panicking`] and [`sync`]'s locks know better. Meanwhile to lock costs its neighbours a look at their
 //!   stacks, a microsecond or two. A panic hook must not wait: std aborts if another green thread of that OS
 //!   thread panics meanwhile.
-//! * A deadlock is reported after a second: which green threads wait, for what, and who holds it. In a debug build
-//!   so is a green thread that keeps its hub for a second. See [`on_deadlock`](runtime::Builder::on_deadlock) and
-//!   [`watchdog`](runtime::Builder::watchdog).
+//! * A deadlock of all that is in a [`run`] is reported after a second: which green threads wait, for what, and who
+//!   holds it. While one of them waits for a descriptor or a timer there is no telling: [`task::all`] shows at any time
+//!   who waits for what. In a debug build a green thread that keeps its hub for a second is reported, too. See
+//!   [`on_deadlock`](runtime::Builder::on_deadlock) and [`watchdog`](runtime::Builder::watchdog).
+//! * All reports go to the `log` crate's logger, as errors of the target `sylvan`; to standard error if there is none.
+//! * std's message of a panic names the OS thread, `main` or `sylvan-hub-1`, not the green thread; the report of a
+//!   failure that nobody takes names that.
 //! * A stack overflow ends the process with a message that names the green thread.
 
 #[cfg(not(all(

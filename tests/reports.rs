@@ -148,7 +148,7 @@ fn two_that_wait_for_each_others_locks_are_named() {
         let report = await_report(&first, 1);
         let headline = report.lines().next().unwrap();
         assert_says(headline, "suspected deadlock: nothing has run for 1 s");
-        assert_says(headline, "one of the 3 green threads of the runtime");
+        assert_says(headline, "(3 in all)");
         assert_says(headline, "run at tests/reports.rs:");
         assert_says(&report, "\n  'main' waits: join, for ");
         let line =
@@ -228,7 +228,7 @@ fn those_that_are_alike_are_told_of_together() {
         thread::park();
     });
     let report = await_report("one-of-many", 1);
-    assert_says(&report, "one of the 71 green threads");
+    assert_says(&report, "(71 in all)");
     assert_says(&report, ", and 69 more like it");
     assert_eq!(report.lines().count(), 3, "{report}");
     handle.stop();

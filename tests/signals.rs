@@ -699,7 +699,7 @@ fn a_second_ctrl_c_names_who_spins_on_the_only_hub() {
         "'main': sleep",
         "'waits': sleep",
         "'reads': signal",
-        "'spins': computes",
+        "'spins': runs, or blocks its OS thread",
         "'new': has not started (3 of them)",
     ];
     assert_eq!(listed(&stderr), expected.map(str::to_owned).into());

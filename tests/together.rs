@@ -459,7 +459,34 @@ fn threads_outlive_their_group_and_failures_are_reported_then() {
     );
 }
 
+#[test]
+fn a_group_that_nobody_waits_for_does_not_grow_for_ever() {
+    let output = support::in_child("a_long_lived_group_for_the_child", &[]);
+    support::assert_success(&output);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(
+        text.matches("nobody has taken its result").count(),
+        7,
+        "{text}"
+    );
+}
+
 /// The other half of the test above.
+#[test]
+fn a_long_lived_group_for_the_child() {
+    if !support::is_child() {
+        return;
+    }
+    sylvan::run(|| {
+        let group = Group::new();
+        for _ in 0..1007 {
+            group.spawn(|| fail("again"));
+        }
+        assert_eq!(group.join().unwrap_err().len(), 1000);
+    });
+}
+
+/// The other half of the test before.
 #[test]
 fn a_group_for_the_child() {
     if !support::is_child() {

@@ -1,6 +1,8 @@
 //! A clock that counts in units of time, for examples that tell when things happen.
 
 use std::fmt::Display;
+use std::io::{self, Write};
+use std::process;
 use std::time::{Duration, Instant};
 
 use sylvan::thread;
@@ -38,6 +40,10 @@ impl Clock {
     /// Prints a line, with the time before it.
     pub fn say(self, words: impl Display) {
         let units = self.start.elapsed().as_secs_f64() / self.unit.as_secs_f64();
-        println!("{units:5.1}  {words}");
+        // Also said by destructors that run because of an unwinding, which must not panic.
+        if let Err(error) = writeln!(io::stdout(), "{units:5.1}  {words}") {
+            eprintln!("this cannot be printed: {error}");
+            process::exit(1);
+        }
     }
 }

@@ -227,11 +227,11 @@ fn speak(shared: &Shared, stuck: Vec<Stuck>, panics: bool) {
         return;
     };
     let headline = format!(
-        "suspected deadlock: nothing has run for {} s, and nothing is left that could wake one of the \
-         {} green threads of the runtime that was run at {}",
+        "suspected deadlock: nothing has run for {} s, and nothing is left that could wake a green thread of \
+         the runtime that was run at {} ({} in all)",
         QUIET.as_secs(),
-        stuck.len(),
         main.identity.spawned_at,
+        stuck.len(),
     );
     report::error(format_args!("{headline}{}", stuck::Lines::new(stuck)));
     if panics {

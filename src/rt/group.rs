@@ -40,6 +40,9 @@ pub(crate) struct Group {
     body: Mutex<Option<Body>>,
 }
 
+/// A kept group that nobody waits for keeps no more failures than this; the others are reported.
+const MOST_KEPT: usize = 1000;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// All that is spawned in a nested `run`, and what that spawns.
@@ -240,7 +243,7 @@ impl Group {
             Kind::Run => return Some(payload),
             Kind::Kept if is_failure => {
                 let mut failures = self.failures.lock();
-                if failures.given_up {
+                if failures.given_up || failures.list.len() >= MOST_KEPT {
                     return Some(payload);
                 }
                 let task = task.reference();

@@ -49,7 +49,7 @@ impl State {
     pub(super) fn doing(self) -> &'static str {
         match self {
             State::Pending => "has not started",
-            State::Running => "computes",
+            State::Running => "runs, or blocks its OS thread",
             State::Waiting(Reason::Yield) => "runs, or could",
             State::Waiting(reason) => reason.name(),
             State::Returned | State::Panicked | State::Cancelled => "has ended",

@@ -13,7 +13,8 @@ use crate::thread::JoinHandle;
 /// [`join`](Self::join) and [`cancel`](Self::cancel).
 ///
 /// No failure is lost: what no handle receives [`join`](Self::join) returns, whenever it came, and what is left
-/// when the group is dropped, or comes later, is reported. Cancelled threads are no failures here.
+/// when the group is dropped, or comes later, is reported. A group that is never joined, as in a server, keeps a
+/// thousand of them and reports all others when they come. Cancelled threads are no failures here.
 ///
 /// ```
 /// use sylvan::{task, thread};

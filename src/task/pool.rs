@@ -142,7 +142,8 @@ impl Pool {
         self.members.imap_unordered(items, f)
     }
 
-    /// As [`Group::join`](super::Group::join).
+    /// As [`Group::join`](super::Group::join). Who never calls it, as a server, has failures kept in vain: join the
+    /// handles, or look at the results where they are made.
     ///
     /// # Errors
     ///

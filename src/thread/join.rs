@@ -9,7 +9,8 @@ use super::handle::{Thread, ThreadId};
 use crate::rt::{self, Instant, Join, State};
 
 /// The right to join a green thread, and to cancel it. Dropping it detaches the thread: if that panics, or has, it is
-/// reported, with its name and where it was spawned.
+/// reported, with its name and where it was spawned. (Of a [`Group`](crate::task::Group) or
+/// [`Pool`](crate::task::Pool) the failure is kept for its `join`.)
 ///
 /// # Differences from std
 ///
