@@ -92,21 +92,17 @@ impl Wheel {
     /// Arms a timer that is to wake `task` at `deadline`.
     #[inline]
     pub(super) fn arm(&mut self, task: NonNull<Task>, deadline: Instant) -> Timer {
-        let node = Node {
-            deadline,
-            task,
-            sequence: self.sequence,
-            next: NONE,
-            previous: NONE,
-            list: FREE,
-        };
-        let timer = Timer {
-            place: self.put(node),
-            sequence: self.sequence,
-        };
+        let place = self.take_place();
+        let sequence = self.sequence;
+        // One by one: a node that is made elsewhere and copied here has to wait for its own stores.
+        let node = self.node(place);
+        node.deadline = deadline;
+        node.task = task;
+        node.sequence = sequence;
+        let timer = Timer { place, sequence };
         self.sequence += 1;
         self.armed += 1;
-        self.link(timer.place);
+        self.link(place);
         timer
     }
 
@@ -192,25 +188,29 @@ impl Wheel {
         None
     }
 
-    /// Puts a node into a free place.
+    /// A place that is free, or a new one.
     #[inline]
-    fn put(&mut self, node: Node) -> u32 {
+    fn take_place(&mut self) -> u32 {
         let place = self.free;
-        match self.nodes.get_mut(place as usize) {
-            Some(free) => {
-                self.free = free.next;
-                *free = node;
-                place
-            }
-            None => self.put_last(node),
+        if place == NONE {
+            return self.new_place();
         }
+        self.free = self.node(place).next;
+        place
     }
 
     #[cold]
-    fn put_last(&mut self, node: Node) -> u32 {
+    fn new_place(&mut self) -> u32 {
         let place = self.nodes.len() as u32;
         assert!(place < NONE, "there are four thousand million timers");
-        self.nodes.push(node);
+        self.nodes.push(Node {
+            deadline: Instant::NEVER,
+            task: NonNull::dangling(),
+            sequence: 0,
+            next: NONE,
+            previous: NONE,
+            list: FREE,
+        });
         place
     }
 
