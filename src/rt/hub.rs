@@ -319,7 +319,10 @@ impl Hub {
             self.poll_now();
             return true;
         }
-        (ran && self.poll_now()) || self.runtime.steal_into(&self.queue)
+        // Alone, a hub asks the kernel as it falls asleep. With others it asks before: while it counts as asleep it is
+        // roused for their tasks.
+        let asks_first = ran && self.runtime.hub_count() > 1;
+        (asks_first && self.poll_now()) || self.runtime.steal_into(&self.queue)
     }
 
     /// In a forked child the other OS threads do not exist, and the epoll instance is the parent's.

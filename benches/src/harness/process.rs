@@ -27,6 +27,7 @@ impl Running {
     pub fn start(mut command: Command, core: Option<usize>) -> Result<Running, String> {
         let name = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.process_group(0);
         // SAFETY: between fork and exec, each of these makes a system call and touches no memory of others.
         unsafe {
             command.pre_exec(move || {
@@ -106,14 +107,15 @@ impl Running {
 
     /// Interrupts it, as ^C would, and waits for its end.
     pub fn interrupt(mut self) {
-        self.send_interrupt();
+        self.signal(libc::SIGINT);
         // If it takes longer than that it is killed.
         self.has_ended_within(Duration::from_secs(10));
     }
 
-    fn send_interrupt(&self) {
-        // SAFETY: the call takes no pointers, and the child has not been waited for.
-        unsafe { libc::kill(self.child.id() as i32, libc::SIGINT) };
+    /// To it and whatever it has started: a profiler may ignore what its program heeds.
+    fn signal(&self, number: i32) {
+        // SAFETY: the call takes no pointers, and the child leads a group of its own and has not been waited for.
+        unsafe { libc::kill(-(self.child.id() as i32), number) };
     }
 
     fn has_ended_within(&mut self, span: Duration) -> bool {
@@ -132,10 +134,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         // What ran under it may have ended by itself. A server does not.
         if self.is_profiler && !self.has_ended_within(Duration::from_secs(3)) {
-            self.send_interrupt();
+            self.signal(libc::SIGINT);
             self.has_ended_within(Duration::from_secs(30));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(libc::SIGKILL);
+            let _ = self.child.wait();
+        }
     }
 }
