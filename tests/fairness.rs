@@ -233,6 +233,38 @@ fn two_that_wake_each_other_starve_nobody() {
     });
 }
 
+/// A connection that always has something to read, alone on its hub but for those who wait for the kernel.
+#[test]
+fn one_that_never_waits_lets_those_come_whom_the_kernel_wakes() {
+    must_end(|| {
+        sylvan::run(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut near, _) = listener.accept().unwrap();
+            let done = Rc::new(Cell::new(0_usize));
+            let seen = done.clone();
+            let waiter = thread::spawn_local(move || {
+                near.read_exact(&mut [0]).unwrap();
+                seen.get()
+            });
+            thread::yield_now();
+            let never_empty = UdpSocket::bind("127.0.0.1:0").unwrap();
+            never_empty
+                .connect(never_empty.local_addr().unwrap())
+                .unwrap();
+            never_empty.send(b"x").unwrap();
+            far.write_all(b"x").unwrap();
+            while !waiter.is_finished() {
+                never_empty.peek(&mut [0]).unwrap();
+                done.set(done.get() + 1);
+            }
+            // One budget, and not a batch of them.
+            let waited = waiter.join().unwrap();
+            assert!(waited < 1000, "{waited} operations went before");
+        });
+    });
+}
+
 /// Does an operation that std documents as non-blocking many times: no neighbour may run meanwhile.
 fn never_suspends(name: &str, mut operation: impl FnMut()) {
     must_end(|| {

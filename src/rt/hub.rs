@@ -47,6 +47,8 @@ pub(crate) struct Hub {
     /// The task that runs now; null while the loop itself runs.
     running: Cell<*const Task>,
     budget: Cell<u32>,
+    /// How many more tasks may run in this turn.
+    batch: Cell<u32>,
     /// The time as of this turn.
     now: Cell<Instant>,
     timers: RefCell<Wheel>,
@@ -81,6 +83,7 @@ impl Hub {
             queue: seed.queue,
             running: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
+            batch: Cell::new(0),
             now: Cell::new(now),
             timers: RefCell::new(Wheel::new(now)),
             expired: RefCell::default(),
@@ -214,6 +217,9 @@ impl Hub {
             self.budget.set(left - 1);
             return false;
         }
+        // It has done as much as many tasks do: the turn ends with it, so that those who wait for the kernel do
+        // not wait for a batch of such.
+        self.batch.set(0);
         self.yield_now();
         true
     }
@@ -296,7 +302,7 @@ impl Hub {
     pub(super) fn drive_while_busy(&self, until: Instant) {
         self.as_current(|| {
             self.poll_now();
-            while self.turn() && self.now.get() < until {}
+            while (self.turn() || self.poll_now()) && self.now.get() < until {}
         });
     }
 
@@ -307,22 +313,21 @@ impl Hub {
         report::without_unwinding(f);
     }
 
-    /// One round: what has come, at most a batch of tasks, what is ready. Returns whether there is more.
+    /// One round: what has come, at most a batch of tasks, and, if more can run, what is ready. Returns whether
+    /// more can.
     fn turn(&self) -> bool {
         self.refuse_fork();
         self.take_inbox();
         self.runtime.take_injected(&self.queue);
         self.fire_timers();
-        let ran = self.run_batch();
+        self.run_batch();
         self.publish();
         if !self.queue.is_empty() {
             self.poll_now();
             return true;
         }
-        // Alone, a hub asks the kernel as it falls asleep. With others it asks before: while it counts as asleep it is
-        // roused for their tasks.
-        let asks_first = ran && self.runtime.hub_count() > 1;
-        (asks_first && self.poll_now()) || self.runtime.steal_into(&self.queue)
+        // With nothing left to run the kernel is asked by the sleep that follows, and not twice.
+        self.runtime.steal_into(&self.queue)
     }
 
     /// In a forked child the other OS threads do not exist, and the epoll instance is the parent's.
@@ -336,18 +341,16 @@ impl Hub {
         }
     }
 
-    /// Runs at most a batch of tasks. Returns whether there was any.
-    fn run_batch(&self) -> bool {
-        for count in 0..BATCH {
-            let Some(task) = self.queue.pop() else {
-                return count > 0;
-            };
+    /// Runs at most a batch of tasks.
+    fn run_batch(&self) {
+        self.batch.set(BATCH);
+        while self.batch.get() > 0
+            && !self.goal_reached.get()
+            && let Some(task) = self.queue.pop()
+        {
+            self.batch.set(self.batch.get() - 1);
             self.run(task);
-            if self.goal_reached.get() {
-                break;
-            }
         }
-        true
     }
 
     #[inline]
