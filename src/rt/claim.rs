@@ -27,7 +27,7 @@
 
 use std::ptr;
 
-use crate::sys::sync::{AtomicUsize, Cell, Ordering, pause};
+use crate::sys::sync::{AtomicUsize, Cell, Ordering, pause, precedes};
 
 const OPEN: usize = 0;
 const BUSY: usize = 1;
@@ -113,7 +113,7 @@ impl Claim {
 
     /// `None`: both are busy, and this one has made way.
     fn pair_while_busy(&self, other: &Claim, node: usize) -> Option<Look> {
-        let makes_way = ptr::from_ref(self) > ptr::from_ref(other);
+        let makes_way = precedes(other, self);
         let mut attempt = 0;
         loop {
             match other.compare_exchange(OPEN, node) {

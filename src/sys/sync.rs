@@ -10,11 +10,17 @@
 pub(crate) use super::spin::{Spinlock, SpinlockGuard, pause};
 pub(crate) use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 use std::sync::PoisonError;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 use std::time::Duration;
+
+/// An order of things that exist at the same time: by their addresses.
+pub(crate) fn precedes<T>(one: &T, other: &T) -> bool {
+    ptr::from_ref(one) < ptr::from_ref(other)
+}
 
 /// As std's, but `lock` gives the guard itself.
 #[derive(Default)]
