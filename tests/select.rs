@@ -4,20 +4,20 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use support::{AGES, HOUR, Numbers, must_end, scaled};
 use sylvan::runtime::Runtime;
 use sylvan::select;
 use sylvan::sync::mpsc::{
-    self, Receiver, RecvError, SendError, Sender, SyncSender, TryRecvError, TrySendError, channel,
+    Receiver, RecvError, SendError, Sender, SyncSender, TryRecvError, TrySendError, channel,
     sync_channel,
 };
 use sylvan::sync::select::{Select, after, at};
 use sylvan::sync::{Semaphore, SemaphorePermit};
-use sylvan::task::{Reason, State};
+use sylvan::task::{self, Reason, State};
 use sylvan::thread;
 use sylvan::time::{Instant, timeout};
 
@@ -215,9 +215,9 @@ fn names_of_the_macros_own_variables_do_not_matter() {
 fn the_macro_by_its_other_names() {
     mod by_path {
         pub fn poll() -> i32 {
-            sylvan::sync::select! { default => 1 }
-                + sylvan::sync::select::select! { default => 2 }
-                + sylvan::select! { default => 3 }
+            let one = sylvan::sync::select! { default => 1 };
+            let two = sylvan::sync::select::select! { default => 2 };
+            one + two + sylvan::select! { default => 3 }
         }
     }
     mod by_import {
@@ -294,8 +294,8 @@ fn a_thread_that_ends() {
             recv(receiver) -> _ => unreachable!(),
         }
         thread::scope(|scope| {
-            let scoped = scope.spawn(|| receiver.try_recv());
-            select! { join(scoped) => assert_eq!(scoped.join().unwrap(), Err(TryRecvError::Empty)) }
+            let scoped = scope.spawn(|| task.is_finished());
+            select! { join(scoped) => assert!(scoped.join().unwrap()) }
         });
         assert_eq!(task.join().unwrap(), 42);
     });
@@ -307,7 +307,8 @@ fn a_permit() {
     let (_sender, receiver) = channel::<()>();
     sylvan::run(|| {
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
+            let semaphore = &semaphore;
+            let waiter = scope.spawn(move || {
                 select! {
                     recv(receiver) -> _ => unreachable!(),
                     acquire(semaphore) -> permit => permit,
@@ -475,13 +476,15 @@ fn losers_leave_no_trace() {
         full.send(0).unwrap();
         let (quit, quits) = channel::<()>();
         thread::scope(|scope| {
-            let selector = scope.spawn(|| {
+            let (semaphore, full) = (&semaphore, &full);
+            let selector = scope.spawn(move || {
                 select! {
                     recv(quits) -> quit => quit.unwrap(),
                     recv(receiver) -> _ => unreachable!(),
                     acquire(semaphore) -> _ => unreachable!(),
                     send(full, 1) -> _ => unreachable!(),
                 }
+                receiver
             });
             thread::yield_now();
             assert_eq!(selector.state(), State::Waiting(Reason::Select));
@@ -493,20 +496,20 @@ fn losers_leave_no_trace() {
             assert_eq!(sender.try_send(1), Err(TrySendError::Full(1)));
             semaphore.release(1);
             assert_eq!(drain.recv(), Ok(0));
-            selector.join().unwrap();
             patient.join().unwrap();
             filler.join().unwrap();
             assert_eq!(semaphore.available(), 0);
             assert_eq!(drain.recv(), Ok(2));
+            let receiver = selector.join().unwrap();
+            assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
         });
         // Not a place is kept, and nobody seems to wait.
-        assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
         full.try_send(3).unwrap();
         assert_eq!(full.try_send(4), Err(TrySendError::Full(4)));
         assert_eq!(semaphore.try_acquire().map(drop), None);
         semaphore.release(1);
         assert_eq!(semaphore.available(), 1);
-        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     });
 }
 
@@ -535,7 +538,8 @@ fn the_same_operand_twice() {
     let (sender, receiver) = sync_channel(1);
     sylvan::run(|| {
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let sender = &sender;
+            scope.spawn(move || {
                 for number in 0..100 {
                     select! {
                         send(sender, number) -> sent => sent.unwrap(),
@@ -658,11 +662,12 @@ fn a_builder_is_used_again_until_a_case_is_done() {
     let (sender, receiver) = channel();
     let (full, _filled) = sync_channel(0);
     let mut slot = Some("unsent");
+    let late = after(HOUR);
     let mut select = Select::new();
     select
         .recv(&receiver, |message| message.unwrap())
         .send_from(&full, &mut slot, |_| unreachable!())
-        .wait(&after(HOUR), |_| unreachable!());
+        .wait(&late, |_| unreachable!());
     assert_eq!(select.try_select(), None);
     assert_eq!(select.select_timeout(Duration::from_millis(1)), None);
     assert_eq!(select.select_deadline(Instant::now()), None);
@@ -706,5 +711,195 @@ fn it_works_on_plain_threads_and_between_them_and_green_ones() {
         });
         stop.send(()).unwrap();
         assert_eq!(plain.join().unwrap(), 45);
+    });
+}
+
+// ── Stress
+
+/// What one thread of the stress test has sent or received.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Tally {
+    count: u64,
+    sum: u64,
+}
+
+impl Tally {
+    fn add(&mut self, number: u64) {
+        self.count += 1;
+        self.sum += number;
+    }
+
+    fn merge(&mut self, other: &Tally) {
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+}
+
+/// A limit that most waits keep, and some do not.
+fn limit(random: &mut Numbers) -> Duration {
+    match random.below(4) {
+        0 => Duration::from_micros(random.below(60)),
+        _ => HOUR,
+    }
+}
+
+/// Sends numbers, two at a time, each through one of its channels. What a select has not sent, because it had no time
+/// left or was thrown out, is sent by the next.
+fn send_all(
+    rendezvous: &[SyncSender<u64>],
+    bounded: &[SyncSender<u64>],
+    count: u64,
+    random: &mut Numbers,
+) -> Tally {
+    let mut sent = Tally::default();
+    for number in 0..count {
+        let (mut one, mut other) = (Some(2 * number), Some(2 * number + 1));
+        while one.is_some() || other.is_some() {
+            let first = &rendezvous[random.below(2) as usize];
+            let second = &bounded[random.below(2) as usize];
+            let (own, around) = (limit(random), limit(random));
+            let mut attempt = || {
+                select! {
+                    send_from(first, one) -> sent => sent.unwrap(),
+                    send_from(second, other) -> sent => sent.unwrap(),
+                    default(own) => {}
+                }
+            };
+            if random.below(16) == 0 {
+                thread::scope(|scope| {
+                    let attempt = scope.spawn(attempt);
+                    thread::yield_now();
+                    attempt.cancel();
+                    // Cancelled, or done.
+                    let _ = attempt.join();
+                });
+            } else {
+                let _ = timeout(around, &mut attempt);
+            }
+        }
+        sent.add(2 * number);
+        sent.add(2 * number + 1);
+    }
+    sent
+}
+
+fn receive_all(
+    mut rendezvous: Option<Receiver<u64>>,
+    mut bounded: Option<Receiver<u64>>,
+    random: &mut Numbers,
+) -> Tally {
+    let mut received = Tally::default();
+    let none = channel::<u64>();
+    while rendezvous.is_some() || bounded.is_some() {
+        let (own, around) = (limit(random), limit(random));
+        let _ = timeout(around, || {
+            select! {
+                recv(rendezvous.as_ref().unwrap_or(&none.1)) -> number => match number {
+                    Ok(number) => received.add(number),
+                    Err(_) => rendezvous = None,
+                },
+                recv(bounded.as_ref().unwrap_or(&none.1)) -> number => match number {
+                    Ok(number) => received.add(number),
+                    Err(_) => bounded = None,
+                },
+                default(own) => {}
+            }
+        });
+    }
+    received
+}
+
+/// Four hubs and two plain OS threads; selects on both sides, of which some are thrown out or run out of time; and
+/// permits that wander among selects that lose them.
+#[test]
+fn nothing_is_lost_or_doubled() {
+    let count = scaled(3_000) as u64;
+    must_end(|| {
+        let (first, from_first): (Vec<_>, Vec<_>) = (0..2).map(|_| sync_channel(0)).unzip();
+        let (second, from_second): (Vec<_>, Vec<_>) = (0..2).map(|_| sync_channel(2)).unzip();
+        let [mut receivers, mut senders] = [const { Vec::new() }; 2];
+        let runtime = Runtime::builder().workers(4).build().unwrap();
+        let (sent, received) = runtime.run(|| {
+            for (seed, (one, other)) in from_first.into_iter().zip(from_second).enumerate() {
+                let receive =
+                    move || receive_all(Some(one), Some(other), &mut Numbers::new(seed as u64 + 1));
+                receivers.push(member(seed == 1, receive));
+            }
+            for seed in 0..5 {
+                let (first, second) = (first.clone(), second.clone());
+                let send = move || send_all(&first, &second, count, &mut Numbers::new(seed + 100));
+                senders.push(member(seed == 4, send));
+            }
+            drop((first, second));
+            let [mut sent, mut received] = [const { Tally { count: 0, sum: 0 } }; 2];
+            for sender in senders {
+                sent.merge(&sender());
+            }
+            for receiver in receivers {
+                received.merge(&receiver());
+            }
+            (sent, received)
+        });
+        runtime.close();
+        assert_eq!(sent.count, 10 * count);
+        assert_eq!(sent, received);
+    });
+}
+
+type Joined = Box<dyn FnOnce() -> Tally>;
+
+/// Starts a thread, green or plain; gives what joins it.
+fn member(is_plain: bool, f: impl FnOnce() -> Tally + Send + 'static) -> Joined {
+    if is_plain {
+        let thread = std::thread::spawn(f);
+        Box::new(|| sylvan::offload(|| thread.join().unwrap()))
+    } else {
+        let task = thread::spawn(f);
+        Box::new(|| task.join().unwrap())
+    }
+}
+
+/// Permits wander among selects, each of which gets one of several and is thrown out now and then.
+#[test]
+fn no_permit_is_lost_or_doubled() {
+    let rounds = scaled(3_000);
+    must_end(|| {
+        let semaphores: Arc<[Semaphore; 3]> = Arc::new([const { Semaphore::new(1) }; 3]);
+        let inside = Arc::new([const { AtomicUsize::new(0) }; 3]);
+        let runtime = Runtime::builder().workers(4).build().unwrap();
+        runtime.run(|| {
+            let members: Vec<_> = (0..8)
+                .map(|seed| {
+                    let (semaphores, inside) = (semaphores.clone(), inside.clone());
+                    member(seed >= 6, move || {
+                        let random = &mut Numbers::new(seed + 1);
+                        let mut tally = Tally::default();
+                        for _ in 0..rounds {
+                            let [one, two, three] = &*semaphores;
+                            let _ = timeout(limit(random), || {
+                                let (place, _permit) = select! {
+                                    acquire(one) -> permit => (0, permit),
+                                    acquire(two) -> permit => (1, permit),
+                                    acquire(three) -> permit => (2, permit),
+                                };
+                                assert_eq!(inside[place].fetch_add(1, SeqCst), 0);
+                                tally.add(place as u64);
+                                // A cancel that comes here must not leave it as it is.
+                                task::mask(thread::yield_now);
+                                inside[place].fetch_sub(1, SeqCst);
+                            });
+                        }
+                        tally
+                    })
+                })
+                .collect();
+            for member in members {
+                member();
+            }
+        });
+        runtime.close();
+        for semaphore in &*semaphores {
+            assert_eq!(semaphore.available(), 1);
+        }
     });
 }

@@ -28,7 +28,8 @@ use super::stand::Stand;
 ///
 /// # How to implement it
 ///
-/// The implementing type borrows what it waits for, for `'queue`, and has a cell for what comes of it. All methods take
+/// The implementing type borrows what it waits for, for at least `'queue` (write `impl<'a: 'queue, 'queue> Case<'queue> for
+/// Waiting<'a>`, so that what one case gives does not keep the operands of the others borrowed), and has a cell for what comes of it. All methods take
 /// `&self`, since wakers may look at it meanwhile (see [`Stand::set_offer`]): use `Cell`s.
 ///
 /// * [`enter`](Self::enter) is the first half of a plain wait. Where that calls

@@ -296,7 +296,7 @@ impl Await for Semaphore {
     }
 }
 
-impl<'queue> Case<'queue> for Acquiring<'queue> {
+impl<'semaphore: 'queue, 'queue> Case<'queue> for Acquiring<'semaphore> {
     fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
         let semaphore = self.semaphore;
         let taken = stand.enter(&semaphore.line, || semaphore.take_or_mark());

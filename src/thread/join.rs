@@ -365,7 +365,7 @@ impl<T> Joinable for JoinHandle<T> {
 #[doc(hidden)]
 pub struct Ended<'handle, T>(&'handle Join<T>);
 
-impl<'queue, T> Case<'queue> for Ended<'queue, T> {
+impl<'handle: 'queue, 'queue, T> Case<'queue> for Ended<'handle, T> {
     fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
         self.0.enter(stand)
     }

@@ -72,7 +72,7 @@ impl<T> Transmit for SyncSender<T> {
     }
 }
 
-impl<'queue, T> Case<'queue> for Receiving<'queue, T> {
+impl<'channel: 'queue, 'queue, T> Case<'queue> for Receiving<'channel, T> {
     fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
         if !self.batch.borrow().is_empty() {
             return stand.take() && self.receive(self.batch.borrow_mut().pop_front());
@@ -127,7 +127,7 @@ impl<'queue, T> Operation<'queue> for Receiving<'queue, T> {
     }
 }
 
-impl<'queue, T> Case<'queue> for Sending<'queue, T> {
+impl<'channel: 'queue, 'queue, T> Case<'queue> for Sending<'channel, T> {
     fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
         if self.message.is_empty() {
             return false;

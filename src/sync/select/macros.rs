@@ -201,20 +201,14 @@ macro_rules! __select {
     // The code of the case that was done; its operands are not borrowed any more.
     (@bodies $selected:ident [($pattern:tt ($body:expr)) $($rest:tt)*] $default:tt) => {
         match $selected {
-            $crate::sync::select::private::Selected::This(value) => {
-                let $pattern = value;
-                $body
-            }
+            $crate::sync::select::private::Selected::This($pattern) => $body,
             $crate::sync::select::private::Selected::Other(other) => {
                 $crate::__select!(@bodies other [$($rest)*] $default)
             }
         }
     };
     (@bodies $selected:ident [] []) => { match $selected {} };
-    (@bodies $selected:ident [] [$until:tt ($body:expr)]) => {{
-        let () = $selected;
-        $body
-    }};
+    (@bodies $selected:ident [] [$until:tt ($body:expr)]) => { match $selected { () => $body } };
 }
 
 #[doc(inline)]
