@@ -48,6 +48,7 @@ reasons! {
     Semaphore = "semaphore",
     Receive = "channel receive",
     Send = "channel send",
+    Select = "select",
     Accept = "accept",
     Connect = "connect",
     TcpRead = "tcp read",
@@ -90,7 +91,8 @@ impl Reason {
             | Reason::Once
             | Reason::Semaphore
             | Reason::Receive
-            | Reason::Send => false,
+            | Reason::Send
+            | Reason::Select => false,
             // One that sleeps without an end does so on purpose.
             Reason::Sleep
             | Reason::Accept

@@ -8,7 +8,7 @@
 //! with it: a lock, a notification or a place in a channel that was on its way to the waiter goes to the
 //! next in line. Such an end is no panic, and poisons nothing.
 //!
-//! Beyond std there is [`Semaphore`].
+//! Beyond std there is [`Semaphore`]; and [`select!`], which waits for whichever of several things comes first.
 
 mod barrier;
 mod condvar;
@@ -21,6 +21,7 @@ mod once;
 mod once_lock;
 mod poison;
 mod rwlock;
+pub mod select;
 mod semaphore;
 mod shared_lock;
 
@@ -31,5 +32,6 @@ pub use mutex::{Mutex, MutexGuard};
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use select::select;
 pub use semaphore::{Semaphore, SemaphorePermit};
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
