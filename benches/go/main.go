@@ -24,7 +24,7 @@ type outcome map[string]float64
 
 var workloads = map[string]func() outcome{
 	"yield": yields, "spawn": spawns, "tree": tree, "memory": memory,
-	"pingpong": pingpong, "wake": wake, "stream": stream, "mutex": mutex, "lock": lock,
+	"pingpong": pingpong, "wake": wake, "stream": stream, "select": selects, "mutex": mutex, "lock": lock,
 	"sleeps": sleeps, "timer": timer, "echo": echo, "hello": hello, "crawl": crawl,
 }
 
@@ -264,6 +264,35 @@ func stream() outcome {
 	}()
 	sink = <-done
 	return m.stop(count)
+}
+
+// It ends when both have said all, and neither channel is ever closed before: a closed one is always ready.
+func selects() outcome {
+	each := number("count", 2_000_000) / 2
+	left, right := make(chan uint64, 1), make(chan uint64, 1)
+	done := make(chan uint64)
+	m := start()
+	for _, values := range []chan uint64{left, right} {
+		go func(values chan uint64) {
+			for i := 0; i < each; i++ {
+				values <- uint64(i)
+			}
+		}(values)
+	}
+	go func() {
+		sum := uint64(0)
+		for i := 0; i < 2*each; i++ {
+			select {
+			case value := <-left:
+				sum += value
+			case value := <-right:
+				sum += value
+			}
+		}
+		done <- sum
+	}()
+	sink = <-done
+	return m.stop(2 * each)
 }
 
 func mutex() outcome {

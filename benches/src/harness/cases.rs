@@ -203,6 +203,14 @@ fn waits() -> Vec<Case> {
         .also("peak_kib", "peak KiB")
         .mark_at("ns", 25.0),
         alone(
+            "select",
+            "select over two channels of capacity 1, a message",
+            "select",
+            &[Count("count", 2_000_000, 20_000)],
+        )
+        .peers(vec![SYLVAN, TOKIO, TOKIO_MT, GO])
+        .versus("ns", "tokio-ct", 0.5),
+        alone(
             "mutex",
             "mutex, 1,000 tasks, a lock + unlock",
             "mutex",

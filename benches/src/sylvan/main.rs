@@ -18,6 +18,7 @@ fn main() {
         ("pingpong", waits::pingpong),
         ("wake", waits::wake),
         ("stream", waits::stream),
+        ("select", waits::select),
         ("mutex", waits::mutex),
         ("lock", waits::lock),
         ("sleeps", waits::sleeps),

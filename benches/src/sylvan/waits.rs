@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use sylvan::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use sylvan::sync::select;
 use sylvan::sync::{Arc, Mutex};
 use sylvan::{thread, time};
 use sylvan_benches::arguments::Arguments;
@@ -76,6 +77,33 @@ pub fn stream(arguments: &Arguments) -> Outcome {
         from.join().unwrap();
         black_box(to.join().unwrap());
         meter.stop(count)
+    })
+}
+
+pub fn select(arguments: &Arguments) -> Outcome {
+    let each: u64 = arguments.number("count", 2_000_000) / 2;
+    super::run(arguments, || {
+        let (left, lefts) = sync_channel(1);
+        let (right, rights) = sync_channel(1);
+        let meter = Meter::start();
+        let senders = [left, right]
+            .map(|sender| thread::spawn(move || (0..each).for_each(|it| sender.send(it).unwrap())));
+        let to = thread::spawn(move || {
+            let mut sum = 0_u64;
+            for _ in 0..2 * each {
+                let it = select! {
+                    recv(lefts) -> it => it,
+                    recv(rights) -> it => it,
+                };
+                sum = sum.wrapping_add(it.unwrap_or(0));
+            }
+            sum
+        });
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        black_box(to.join().unwrap());
+        meter.stop(2 * each)
     })
 }
 

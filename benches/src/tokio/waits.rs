@@ -94,6 +94,38 @@ pub fn stream(arguments: &Arguments) -> Outcome {
     })
 }
 
+pub fn select(arguments: &Arguments) -> Outcome {
+    let each: u64 = arguments.number("count", 2_000_000) / 2;
+    super::run(arguments, async move {
+        let (left, mut lefts) = channel(1);
+        let (right, mut rights) = channel(1);
+        let meter = Meter::start();
+        let senders = [left, right].map(|sender| {
+            tokio::spawn(async move {
+                for it in 0..each {
+                    sender.send(it).await.unwrap();
+                }
+            })
+        });
+        let to = tokio::spawn(async move {
+            let mut sum = 0_u64;
+            for _ in 0..2 * each {
+                let it = tokio::select! {
+                    it = lefts.recv() => it,
+                    it = rights.recv() => it,
+                };
+                sum = sum.wrapping_add(it.unwrap_or(0));
+            }
+            sum
+        });
+        for sender in senders {
+            sender.await.unwrap();
+        }
+        black_box(to.await.unwrap());
+        meter.stop(2 * each)
+    })
+}
+
 pub fn mutex(arguments: &Arguments) -> Outcome {
     let tasks: u64 = arguments.number("tasks", 1000);
     let each: u64 = arguments.number("each", 1000);
