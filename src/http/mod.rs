@@ -19,10 +19,48 @@
 //! });
 //! ```
 
+mod body;
+mod builder;
+mod connect;
+mod connection;
+mod cookies;
+mod deadlines;
+mod decode;
+mod dial;
+mod error;
+mod exchange;
+mod free;
+mod incoming;
+pub mod multipart;
+mod pool;
+mod proxy;
+mod record;
+mod redirect;
+mod request;
 mod resolver;
+mod response;
+mod send;
+mod session;
+mod tls;
+mod trace;
 mod transport;
 
+pub use builder::SessionBuilder;
+pub use cookies::Cookies;
+pub use deadlines::Deadlines;
+pub use error::{Error, Phase, StatusError};
+pub use free::{delete, get, head, options, patch, post, put, request};
+pub use request::RequestBuilder;
+pub use response::{Hop, Response};
+pub use rustls;
+pub use session::Session;
+pub use trace::{Event, Stats, Timings, What};
 pub use ureq;
+pub use ureq_proto::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
+};
+pub use url::Url;
+
 use ureq::config::Config;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 
