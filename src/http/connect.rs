@@ -117,14 +117,14 @@ mod tests {
         let gone = TcpListener::bind(v4(0)).unwrap().local_addr().unwrap();
         let listener = TcpListener::bind(v4(0)).unwrap();
         let there = listener.local_addr().unwrap();
-        let stream = crate::run(|| connect(&[gone, there], Instant::NEVER)).unwrap();
+        let stream = crate::rt::run(|| connect(&[gone, there], Instant::NEVER)).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), there);
     }
 
     #[test]
     fn all_refuse() {
         let gone = || TcpListener::bind(v4(0)).unwrap().local_addr().unwrap();
-        let error = crate::run(|| connect(&[gone(), gone()], Instant::NEVER)).unwrap_err();
+        let error = crate::rt::run(|| connect(&[gone(), gone()], Instant::NEVER)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
@@ -141,7 +141,7 @@ mod tests {
         let listener = TcpListener::bind(v4(0)).unwrap();
         let there = listener.local_addr().unwrap();
         let in_time = Instant::after(Duration::from_secs(60));
-        let stream = crate::run(|| connect(&[silent, there], in_time)).unwrap();
+        let stream = crate::rt::run(|| connect(&[silent, there], in_time)).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), there);
     }
 
@@ -150,7 +150,7 @@ mod tests {
         let (_full, _clients, silent) = silent_address();
         let soon = Instant::after(Duration::from_millis(5));
         for addresses in [&[silent][..], &[silent, silent]] {
-            let error = crate::run(|| connect(addresses, soon)).unwrap_err();
+            let error = crate::rt::run(|| connect(addresses, soon)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         }
     }
