@@ -227,6 +227,29 @@ fn a_server_is_asked_before_the_body_is_sent() {
     assert_eq!(server.connections(), 2, "the one that refused cannot go on");
 }
 
+/// It answers before it has read the body, and goes.
+#[test]
+fn a_server_that_does_not_want_the_body_is_heard() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.read_exact(&mut [0; 100]).unwrap();
+        let refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nless";
+        client.write_all(refusal).unwrap();
+    });
+    run(|| {
+        let session = plain();
+        let endless = io::repeat(b'x');
+        let request = session.put(&url).body_reader(endless, None);
+        let response = request.send().unwrap();
+        assert_eq!(response.status(), 413);
+        assert_eq!(response.text().unwrap(), "less");
+        assert_eq!(session.stats().kept, 0);
+    });
+    server.join().unwrap();
+}
+
 #[test]
 fn credentials() {
     let server = Server::start(echo);

@@ -15,7 +15,7 @@ use super::deadlines::Deadlines;
 use super::error::Error;
 use super::pool::{Limits, Pool};
 use super::proxy::{Proxy, basic};
-use super::session::{Defaults, Session, Shared};
+use super::session::{Session, Settings, Shared};
 use super::tls::{self, TlsOptions};
 use super::trace::{Counters, Event, Hook};
 
@@ -24,7 +24,9 @@ use super::trace::{Counters, Event, Hook};
 /// What is wrong with a setting is told by [`build`](Self::build).
 pub struct SessionBuilder {
     limits: Limits,
-    defaults: Defaults,
+    base: Option<Url>,
+    headers: HeaderMap,
+    settings: Settings,
     keeps_cookies: bool,
     hook: Option<Box<Hook>>,
     proxy: Option<Proxy>,
@@ -47,9 +49,9 @@ impl SessionBuilder {
                 per_host: None,
                 keep: Duration::from_secs(15),
             },
-            defaults: Defaults {
-                base: None,
-                headers,
+            base: None,
+            headers,
+            settings: Settings {
                 deadlines: Deadlines::default(),
                 redirects: 10,
                 cap: None,
@@ -93,7 +95,7 @@ impl SessionBuilder {
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         let url = url.as_ref();
         match Url::parse(url) {
-            Ok(url) => self.defaults.base = Some(url),
+            Ok(url) => self.base = Some(url),
             Err(error) => self.fail(Error::Request(format!("{url}: {error}"))),
         }
         self
@@ -108,7 +110,7 @@ impl SessionBuilder {
     {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => {
-                self.defaults.headers.insert(name, value);
+                self.headers.insert(name, value);
             }
             _ => self.fail(Error::Request("a header that is not proper".to_owned())),
         }
@@ -137,28 +139,28 @@ impl SessionBuilder {
     /// How many redirects are followed at most: 10 unless set. With 0 they are responses like any others.
     #[must_use]
     pub fn redirects(mut self, most: usize) -> Self {
-        self.defaults.redirects = most;
+        self.settings.redirects = most;
         self
     }
 
     /// Are bodies decompressed, and servers told so? True unless set.
     #[must_use]
     pub fn decompress(mut self, does: bool) -> Self {
-        self.defaults.decompresses = does;
+        self.settings.decompresses = does;
         self
     }
 
     /// How long each phase may take.
     #[must_use]
     pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
-        self.defaults.deadlines = deadlines;
+        self.settings.deadlines = deadlines;
         self
     }
 
     /// How long a request may take as a whole; short for that one of the [`deadlines`](Self::deadlines).
     #[must_use]
     pub fn timeout(mut self, total: Duration) -> Self {
-        self.defaults.deadlines.total = Some(total);
+        self.settings.deadlines.total = Some(total);
         self
     }
 
@@ -166,14 +168,14 @@ impl SessionBuilder {
     /// [`Session`], under "Connections".
     #[must_use]
     pub fn repeat(mut self, does: bool) -> Self {
-        self.defaults.repeats = does;
+        self.settings.repeats = does;
         self
     }
 
     /// A body that is longer, decompressed, is an error. There is no cap unless set.
     #[must_use]
     pub fn body_cap(mut self, bytes: u64) -> Self {
-        self.defaults.cap = Some(bytes);
+        self.settings.cap = Some(bytes);
         self
     }
 
@@ -277,7 +279,9 @@ impl SessionBuilder {
         let tls = self.is_tls_set.then(|| tls::config(self.tls)).transpose()?;
         Ok(Session::of(Shared {
             pool: Arc::new(Pool::new(self.limits)),
-            defaults: self.defaults,
+            base: self.base,
+            headers: self.headers,
+            settings: self.settings,
             cookies: Cookies::new(),
             keeps_cookies: self.keeps_cookies,
             counters: Counters::default(),

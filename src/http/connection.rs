@@ -20,6 +20,7 @@ pub(super) struct Connection {
     end: usize,
     /// Where the protocol writes before it is sent.
     output: Vec<u8>,
+    peer: Option<SocketAddr>,
     is_reused: bool,
 }
 
@@ -38,19 +39,19 @@ const LARGEST_OUTPUT: usize = 1024 * 1024;
 
 impl Connection {
     pub(super) fn plain(stream: TcpStream) -> Connection {
-        Connection::over(Stream::Plain(Wire {
-            stream,
-            limit: None,
-        }))
+        let peer = stream.peer_addr().ok();
+        let limit = None;
+        Connection::over(Stream::Plain(Wire { stream, limit }), peer)
     }
 
-    fn over(stream: Stream) -> Connection {
+    fn over(stream: Stream, peer: Option<SocketAddr>) -> Connection {
         Connection {
             stream,
             input: Vec::new(),
             begin: 0,
             end: 0,
             output: Vec::new(),
+            peer,
             is_reused: false,
         }
     }
@@ -72,7 +73,7 @@ impl Connection {
             tls.complete_io(&mut wire).map_err(handshake_error)?;
         }
         let stream = StreamOwned::new(tls, wire);
-        Ok(Connection::over(Stream::Tls(Box::new(stream))))
+        Ok(Connection::over(Stream::Tls(Box::new(stream)), self.peer))
     }
 
     /// The next waits end then.
@@ -85,7 +86,7 @@ impl Connection {
     }
 
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        self.tcp().peer_addr().ok()
+        self.peer
     }
 
     /// Has it served a request before this one?

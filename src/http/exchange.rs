@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ureq_proto::client::state::{Await100, RecvBody, RecvResponse, SendBody, SendRequest};
 use ureq_proto::client::{Await100Result, Call, RecvResponseResult, SendRequestResult};
-use ureq_proto::http::{Request, Response};
+use ureq_proto::http::{Method, Request, Response, Uri, header};
 
 use super::body::Body;
 use super::connection::Connection;
@@ -52,12 +52,16 @@ pub(super) enum After {
 
 impl Exchange<'_> {
     pub(super) fn run(&mut self, request: Request<()>) -> Result<(Response<()>, After), Error> {
+        let asked = (request.method().clone(), request.uri().clone());
         let mut call = Call::new(request)?;
         call.allow_non_standard_methods(true);
         if !self.body.is_none() {
             call.force_send_body();
         }
-        let call = self.send_request(call.proceed())?;
+        let call = match self.send_request(call.proceed()) {
+            Err(Error::Io(error)) => return self.last_word(asked).ok_or(Error::Io(error)),
+            result => result?,
+        };
         (self.tell)(Moment::Sent);
         self.receive(call)
     }
@@ -79,6 +83,32 @@ impl Exchange<'_> {
                     Await100Result::RecvResponse(call) => Ok(call),
                 }
             }
+        }
+    }
+
+    /// A server that does not want the body may have said so before it closed the connection. The protocol's state knows
+    /// of no response before the end of the request: what is received is that to one without a body.
+    fn last_word(&mut self, (method, uri): (Method, Uri)) -> Option<(Response<()>, After)> {
+        if !self.has_sent || self.body.is_none() {
+            return None;
+        }
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(header::CONTENT_LENGTH, 0)
+            .header(header::CONNECTION, "close")
+            .body(())
+            .ok()?;
+        let mut call = Call::new(request).ok()?;
+        call.allow_non_standard_methods(true);
+        let mut call = call.proceed();
+        while !call.can_proceed() {
+            // It goes nowhere.
+            call.write(self.connection.output(0)).ok()?;
+        }
+        match call.proceed().ok()?? {
+            SendRequestResult::RecvResponse(call) => self.receive(call).ok(),
+            _ => None,
         }
     }
 

@@ -16,7 +16,7 @@ use super::multipart::Form;
 use super::proxy::basic;
 use super::response::Response;
 use super::send;
-use super::session::{Defaults, Shared};
+use super::session::{Settings, Shared};
 
 /// A request; [`send`](Self::send) sends it.
 ///
@@ -35,13 +35,12 @@ pub(super) struct Prepared {
     /// Those of the request itself.
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
-    pub(super) settings: Defaults,
+    pub(super) settings: Settings,
 }
 
 impl RequestBuilder {
     pub(super) fn new(session: &Arc<Shared>, method: Option<Method>, url: &str) -> RequestBuilder {
-        let settings = session.defaults.clone();
-        let base = settings.base.as_ref();
+        let base = session.base.as_ref();
         let (url, mut failure) = match Url::options().base_url(base).parse(url) {
             Ok(url) => (url, None),
             Err(error) => (nowhere(), Some(Error::Request(format!("{url}: {error}")))),
@@ -59,7 +58,7 @@ impl RequestBuilder {
                 url,
                 headers: HeaderMap::new(),
                 body: Body::default(),
-                settings,
+                settings: session.settings,
             },
             failure,
         }

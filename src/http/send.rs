@@ -109,7 +109,7 @@ fn follow(request: &mut Prepared, status: ureq_proto::http::StatusCode, next: Ur
 /// The session's headers and those that follow from the body, where the request does not say otherwise.
 fn complete_headers(session: &Shared, request: &mut Prepared) {
     let own = std::mem::take(&mut request.headers);
-    let defaults = &session.defaults.headers;
+    let defaults = &session.headers;
     let headers = &mut request.headers;
     headers.reserve(own.len() + defaults.len() + 2);
     for (name, value) in defaults {

@@ -71,7 +71,11 @@ pub struct Session {
 /// What all handles of a session share.
 pub(super) struct Shared {
     pub(super) pool: Arc<Pool>,
-    pub(super) defaults: Defaults,
+    /// What addresses of requests are relative to.
+    pub(super) base: Option<Url>,
+    /// Headers that requests have which do not set them.
+    pub(super) headers: HeaderMap,
+    pub(super) settings: Settings,
     pub(super) cookies: Cookies,
     pub(super) keeps_cookies: bool,
     pub(super) counters: Counters,
@@ -82,11 +86,9 @@ pub(super) struct Shared {
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
-/// What a request has unless it says otherwise.
-#[derive(Clone)]
-pub(super) struct Defaults {
-    pub(super) base: Option<Url>,
-    pub(super) headers: HeaderMap,
+/// How a request is sent unless it says otherwise.
+#[derive(Clone, Copy)]
+pub(super) struct Settings {
     pub(super) deadlines: Deadlines,
     pub(super) redirects: usize,
     pub(super) cap: Option<u64>,
