@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use support::{AGES, HOUR, must_end};
+use support::{HOUR, must_end};
 use sylvan::http::multipart::{Form, Part};
 use sylvan::http::{self, Deadlines, Error, Phase, Session, SessionBuilder, What};
 use sylvan::{thread, time};
@@ -1440,5 +1440,4 @@ fn plain_threads_and_several_hubs_share_a_session() {
     let stats = session.stats();
     assert_eq!((stats.done, stats.in_use, stats.waiting), (260, 0, 0));
     assert!(server.connections() <= 260);
-    assert!(time::timeout(AGES, || ()).is_ok());
 }

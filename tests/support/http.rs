@@ -3,7 +3,7 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, missing_docs)]
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
@@ -325,9 +325,4 @@ impl Silence {
             _clients: clients,
         }
     }
-}
-
-/// What is read of a stream line by line; for tests that speak HTTP by hand.
-pub fn lines(stream: TcpStream) -> impl Iterator<Item = String> {
-    BufReader::new(stream).lines().map_while(Result::ok)
 }
