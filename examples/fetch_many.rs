@@ -14,9 +14,7 @@ use server::{Answer, Site};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use sylvan::http;
-use sylvan::http::ureq::Agent;
-use sylvan::http::ureq::config::Config;
+use sylvan::http::{Error, Response, Session};
 use sylvan::thread;
 
 /// Fetches one address many times at once and tells how much faster that is than one after the other.
@@ -58,27 +56,24 @@ fn measure(options: &Options) -> Result<(), String> {
         Some(url) => url.clone(),
         None => start_slow_site(Duration::from_millis(options.delay_ms))?,
     };
-    let config = Config::builder()
-        .timeout_global(Some(Duration::from_secs(60)))
-        .max_idle_connections(options.requests as usize)
-        .max_idle_connections_per_host(options.requests as usize);
-    // A proxy cannot reach our own loopback interface.
-    let config = if options.url.is_none() {
-        config.proxy(None)
-    } else {
-        config
-    };
-    let agent = http::agent_with(config.build());
+    let mut session = Session::builder()
+        .timeout(Duration::from_secs(60))
+        .connections(options.requests as usize);
+    if options.url.is_some() {
+        // A proxy cannot reach our own loopback interface, but it may have to be asked for others.
+        session = session.proxy_from_env();
+    }
+    let session = session.build().map_err(|error| error.to_string())?;
 
     let sample = SAMPLE.min(options.requests);
     let begun = Instant::now();
     for _ in 0..sample {
-        fetch(&agent, &url)?;
+        fetch(&session, &url)?;
     }
     let one_by_one = begun.elapsed() * options.requests / sample;
 
     let begun = Instant::now();
-    let bytes = fetch_at_once(&agent, &url, options.requests)?;
+    let bytes = fetch_at_once(&session, &url, options.requests)?;
     let at_once = begun.elapsed();
 
     let speed_up = one_by_one.as_secs_f64() / at_once.as_secs_f64();
@@ -96,10 +91,10 @@ fn measure(options: &Options) -> Result<(), String> {
 }
 
 /// This is the whole point: a thread for each request, as if threads cost nothing.
-fn fetch_at_once(agent: &Agent, url: &str, requests: u32) -> Result<usize, String> {
+fn fetch_at_once(session: &Session, url: &str, requests: u32) -> Result<usize, String> {
     thread::scope(|scope| {
         let fetches: Vec<_> = (0..requests)
-            .map(|_| scope.spawn(|| fetch(agent, url)))
+            .map(|_| scope.spawn(|| fetch(session, url)))
             .collect();
         fetches
             .into_iter()
@@ -108,13 +103,10 @@ fn fetch_at_once(agent: &Agent, url: &str, requests: u32) -> Result<usize, Strin
     })
 }
 
-fn fetch(agent: &Agent, url: &str) -> Result<usize, String> {
-    let page = agent
-        .get(url)
-        .call()
-        .and_then(|mut response| response.body_mut().read_to_vec());
+fn fetch(session: &Session, url: &str) -> Result<usize, String> {
+    let page = session.get(url).send().and_then(Response::bytes);
     page.map(|page| page.len())
-        .map_err(|error| format!("{url}: {error}"))
+        .map_err(|error: Error| format!("{url}: {error}"))
 }
 
 fn start_slow_site(delay: Duration) -> Result<String, String> {

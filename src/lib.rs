@@ -44,7 +44,7 @@
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(
     feature = "http",
-    doc = "* [`http`] is an HTTP client, ureq, over all of this."
+    doc = "* [`http`] has what aiohttp has: sessions, over all of this."
 )]
 //!
 //! Who knows asyncio or gevent finds what they have, row by row, in the [`guide`].

@@ -747,3 +747,73 @@ fn asyncio_tour_waits_for_an_interrupt_if_told_to() {
     );
     assert!(child.wait().expect("it ends").success());
 }
+
+#[test]
+fn aiohttp_tour_goes_through_the_tutorial() {
+    let output = run(example("aiohttp_tour").args(["--delay-ms", "50"]));
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<_> = text(&output.stdout)
+        .lines()
+        .filter(|line| !line.starts_with("   took"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "1. one page",
+            "   status: 200",
+            "   content type: text/html; charset=utf-8",
+            "   text: grüne Fäden",
+            "2. a hundred pages of one session",
+            "   700 bytes over no more than 100 connections",
+            "3. a request by any method, with parameters",
+            "   PUT /echo?key=value&word=d%C3%A9j%C3%A0+vu",
+            "4. JSON, there and back",
+            "   2 pots of \"green\" tea",
+            "5. a status that is an error",
+            "   404, because: there is no such page",
+            "6. a time-out that says which",
+            "   timed out: waiting for the response",
+        ]
+    );
+}
+
+/// The content of a file that the example serves.
+fn served(file: u32) -> String {
+    (0..100_000)
+        .map(|line| format!("file {file:6}, line {line:13}\n"))
+        .collect()
+}
+
+#[test]
+fn download_fetches_several_files_and_resumes_what_was_begun() {
+    let place = Place::new("download");
+    place.write("file-2.txt.part", &served(2)[..1_234_567]);
+    place.write("file-3.txt.part", &served(3));
+    let output = run(example("download").args(["--into", &place.file("")]));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        text(&output.stdout),
+        "file-1.txt: 3.05 MiB\n\
+         file-2.txt: 3.05 MiB, of which 1.18 MiB were there\n\
+         file-3.txt: 3.05 MiB, of which 3.05 MiB were there\n"
+    );
+    for file in 1..=3 {
+        let content = fs::read_to_string(place.file(&format!("file-{file}.txt")));
+        assert!(content.expect("it is complete") == served(file), "{file}");
+        assert!(!Path::new(&place.file(&format!("file-{file}.txt.part"))).exists());
+    }
+}
+
+#[test]
+fn download_tells_what_could_not_be_had() {
+    let place = Place::new("download-nothing");
+    let nowhere = "http://127.0.0.1:1/gone.txt";
+    let output = run(example("download").args(["--into", &place.file(""), nowhere]));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let printed = text(&output.stdout);
+    assert!(
+        printed.starts_with("gone.txt: cannot connect: "),
+        "{printed}"
+    );
+    assert!(!Path::new(&place.file("gone.txt")).exists());
+}

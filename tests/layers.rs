@@ -41,6 +41,8 @@ const NAMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ureq", &["src/http"]),
+    ("ureq_proto", &["src/http"]),
+    ("cookie_store", &["src/http"]),
     ("serde", &["src/http", "src/process_pool"]),
 ];
 

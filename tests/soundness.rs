@@ -285,7 +285,7 @@ fn scoped_threads_borrow() {
                 inner.join().unwrap().len()
             });
             assert_eq!(length, 8);
-            assert_eq!(total.load(SeqCst), numbers.iter().sum());
+            assert_eq!(total.load(SeqCst), numbers.iter().sum::<usize>());
             assert_eq!(numbers[63], 126);
         }
     });

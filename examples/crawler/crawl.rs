@@ -9,7 +9,7 @@ use crate::robots::RobotsRules;
 use crate::summary::Summary;
 use std::mem;
 use std::time::Instant;
-use sylvan::http::ureq::Agent;
+use sylvan::http::Session;
 use sylvan::sync::Arc;
 use sylvan::sync::atomic::{AtomicBool, Ordering};
 use sylvan::thread;
@@ -17,7 +17,7 @@ use url::Url;
 
 /// What the workers share.
 pub struct Crawl {
-    pub agent: Agent,
+    pub session: Session,
     pub largest_body: u64,
     pub frontier: Frontier,
     /// `None` if robots.txt is to be ignored.
@@ -80,7 +80,7 @@ impl Crawl {
     }
 
     fn work(&self) {
-        let mut fetcher = Fetcher::new(self.agent.clone(), self.largest_body);
+        let mut fetcher = Fetcher::new(self.session.clone(), self.largest_body);
         while let Some(job) = self.frontier.next() {
             let mut record = Record {
                 crawl: self,

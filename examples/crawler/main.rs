@@ -37,9 +37,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
-use sylvan::http;
-use sylvan::http::ureq::Agent;
-use sylvan::http::ureq::config::Config;
+use sylvan::http::Session;
 use sylvan::runtime::Runtime;
 use url::Url;
 
@@ -66,8 +64,8 @@ fn main() -> ExitCode {
 fn crawl(options: &Options) -> Result<Ending, String> {
     let report = Report::new(options.json.as_deref())?;
     let (seeds, more_hosts) = starting_points(options)?;
-    let agent = agent(options);
-    let robots = || RobotsRules::new(agent.clone(), &options.user_agent);
+    let session = session(options)?;
+    let robots = || RobotsRules::new(session.clone(), &options.user_agent);
     let limits = Limits {
         pages: options.max_pages,
         depth: options.max_depth,
@@ -75,7 +73,7 @@ fn crawl(options: &Options) -> Result<Ending, String> {
     };
     let crawl = Crawl {
         robots: (!options.ignore_robots).then(robots),
-        agent,
+        session,
         largest_body: options.max_body << 20,
         frontier: Frontier::new(limits, &seeds, &more_hosts),
         report,
@@ -116,24 +114,19 @@ fn home(address: SocketAddr) -> Result<Url, String> {
 }
 
 /// Each worker may leave a connection open, also if all of them are to one host. Redirects are the frontier's business.
-fn agent(options: &Options) -> Agent {
-    let connections = options.concurrency as usize;
-    let mut config = Config::builder()
+fn session(options: &Options) -> Result<Session, String> {
+    let mut session = Session::builder()
         .user_agent(&options.user_agent)
-        .accept("text/html,application/xhtml+xml")
-        .timeout_global(Some(options.timeout()))
-        .max_idle_connections(connections)
-        .max_idle_connections_per_host(connections)
-        .max_redirects(0)
-        // ureq's own sizes, 128 KiB each, would be most of the memory of a crawl with many connections.
-        .input_buffer_size(64 * 1024)
-        .output_buffer_size(8 * 1024)
-        .http_status_as_error(false);
-    if options.urls.is_empty() {
-        // A proxy cannot reach our own loopback interface.
-        config = config.proxy(None);
+        .header("accept", "text/html,application/xhtml+xml")
+        .timeout(options.timeout())
+        .connections(options.concurrency as usize)
+        .cookies(false)
+        .redirects(0);
+    if !options.urls.is_empty() {
+        // A proxy cannot reach our own loopback interface, but it may have to be asked for others.
+        session = session.proxy_from_env();
     }
-    http::agent_with(config.build())
+    session.build().map_err(|error| error.to_string())
 }
 
 /// Prints the summary and decides how the program ends.

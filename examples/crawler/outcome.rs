@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
+use sylvan::http;
 use url::Url;
 
 /// One URL, dealt with.
@@ -115,12 +116,12 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<ureq::Error> for Failure {
-    fn from(error: ureq::Error) -> Self {
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
         match error {
-            ureq::Error::Timeout(_) => Failure::TimedOut,
-            ureq::Error::HostNotFound => Failure::HostNotFound,
-            ureq::Error::Io(error) => Failure::from_kind(&error),
+            http::Error::Timeout(_) => Failure::TimedOut,
+            http::Error::Dns(_) => Failure::HostNotFound,
+            http::Error::Connect(error) | http::Error::Io(error) => Failure::from_kind(&error),
             other => Failure::Other {
                 kind: kind_of(&other),
                 message: other.to_string(),
@@ -130,9 +131,9 @@ impl From<ureq::Error> for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Errors of a body's reader are ureq's own, in the clothes of an `io::Error`.
+    /// Errors of a body's reader are a session's own, in the clothes of an `io::Error`.
     fn from(error: io::Error) -> Self {
-        ureq::Error::from(error).into()
+        http::Error::from(error).into()
     }
 }
 
@@ -153,11 +154,12 @@ impl Failure {
     }
 }
 
-fn kind_of(error: &ureq::Error) -> &'static str {
+fn kind_of(error: &http::Error) -> &'static str {
     match error {
-        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => "not proper HTTP",
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => "not a proper address",
-        ureq::Error::Tls(_) => "TLS",
+        http::Error::Protocol(_) => "not proper HTTP",
+        http::Error::Request(_) => "not a proper address",
+        http::Error::Tls(_) => "TLS",
+        http::Error::Decode(_) => "not properly compressed",
         _ => "other",
     }
 }

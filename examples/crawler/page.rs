@@ -4,22 +4,21 @@ use crate::links;
 use crate::outcome::{Failure, Outcome, Skip, Visit};
 use std::io::Read;
 use std::time::Instant;
-use sylvan::http::ureq::http::{HeaderName, Response, header};
-use sylvan::http::ureq::{Agent, Body};
+use sylvan::http::{Response, Session};
 use url::Url;
 
 /// One worker's client. Its body buffer serves page after page.
 pub struct Fetcher {
-    agent: Agent,
+    session: Session,
     largest_body: u64,
     body: Vec<u8>,
 }
 
 impl Fetcher {
-    pub fn new(agent: Agent, largest_body: u64) -> Self {
+    pub fn new(session: Session, largest_body: u64) -> Self {
         let body = Vec::new();
         Self {
-            agent,
+            session,
             largest_body,
             body,
         }
@@ -47,9 +46,9 @@ impl Fetcher {
     fn fetch(&mut self, url: &Url, visit: &mut Visit) -> Result<Option<String>, Outcome> {
         self.body.clear();
         let mut response = self
-            .agent
-            .get(url.as_str())
-            .call()
+            .session
+            .get(url)
+            .send()
             .map_err(|error| Outcome::Failed(error.into()))?;
         let status = response.status();
         visit.status = Some(status.as_u16());
@@ -60,19 +59,19 @@ impl Fetcher {
                 false => Outcome::Failed(Failure::Status(status.as_u16())),
             });
         }
-        let content_type = header_of(&response, header::CONTENT_TYPE).map(String::from);
+        let content_type = response.header("content-type").map(String::from);
         if let Some(content_type) = content_type
             .as_deref()
             .filter(|content_type| !is_html(content_type))
         {
             return Err(Outcome::Skipped(Skip::NotHtml(content_type.to_owned())));
         }
-        let result = self.read_body(response.body_mut());
+        let result = self.read_body(&mut response);
         visit.bytes = self.body.len() as u64;
         result.map(|()| content_type)
     }
 
-    fn read_body(&mut self, body: &mut Body) -> Result<(), Outcome> {
+    fn read_body(&mut self, body: &mut Response) -> Result<(), Outcome> {
         let too_large = || Err(Outcome::Skipped(Skip::TooLarge(self.largest_body)));
         let announced = body.content_length().unwrap_or(0);
         if announced > self.largest_body {
@@ -80,7 +79,7 @@ impl Fetcher {
         }
         self.body.reserve(usize::try_from(announced).unwrap_or(0));
         // One byte past the limit tells a body that is too large from one that just fits.
-        let mut reader = body.as_reader().take(self.largest_body + 1);
+        let mut reader = body.take(self.largest_body + 1);
         match reader.read_to_end(&mut self.body) {
             Ok(length) if length as u64 > self.largest_body => too_large(),
             Ok(_) => Ok(()),
@@ -98,25 +97,19 @@ impl Fetcher {
 }
 
 /// A body read to its end leaves a connection that can be used again; beyond a size a new one is cheaper.
-fn read_small_body(response: &mut Response<Body>) {
+fn read_small_body(response: &mut Response) {
     const SMALL: u64 = 64 * 1024;
-    let _ = std::io::copy(
-        &mut response.body_mut().as_reader().take(SMALL),
-        &mut std::io::sink(),
-    );
+    let _ = std::io::copy(&mut response.take(SMALL), &mut std::io::sink());
 }
 
-fn redirect(url: &Url, response: &Response<Body>) -> Outcome {
-    header_of(response, header::LOCATION)
+fn redirect(url: &Url, response: &Response) -> Outcome {
+    response
+        .header("location")
         .and_then(|location| url.join(location).ok())
         .filter(|target| matches!(target.scheme(), "http" | "https"))
         .map_or(Outcome::Failed(Failure::BadRedirect), |target| {
             Outcome::Redirect(links::normalise(target))
         })
-}
-
-fn header_of(response: &Response<Body>, name: HeaderName) -> Option<&str> {
-    response.headers().get(name)?.to_str().ok()
 }
 
 fn is_html(content_type: &str) -> bool {

@@ -3,13 +3,13 @@
 use crate::outcome::{Failure, Outcome, Skip};
 use robotxt::{Robots, robots_url};
 use std::collections::HashMap;
-use sylvan::http::ureq::Agent;
+use sylvan::http::{Error, Session};
 use sylvan::sync::{Arc, Mutex};
 use url::{Origin, Url};
 
 /// The rules of all hosts met so far.
 pub struct RobotsRules {
-    agent: Agent,
+    session: Session,
     product: String,
     hosts: Mutex<HashMap<Origin, Arc<Host>>>,
 }
@@ -20,7 +20,7 @@ type Rules = Result<Robots, Failure>;
 
 impl RobotsRules {
     /// Rules for the crawler that calls itself `user_agent`: its product name counts, without the version.
-    pub fn new(agent: Agent, user_agent: &str) -> Self {
+    pub fn new(session: Session, user_agent: &str) -> Self {
         let product = user_agent
             .split(['/', ' '])
             .next()
@@ -28,7 +28,7 @@ impl RobotsRules {
             .to_owned();
         let hosts = Mutex::default();
         Self {
-            agent,
+            session,
             product,
             hosts,
         }
@@ -54,21 +54,12 @@ impl RobotsRules {
         let Ok(address) = robots_url(url) else {
             return Ok(Robots::allow_all());
         };
-        let request = self
-            .agent
-            .get(address.as_str())
-            .config()
-            .max_redirects(5)
-            .build();
-        let mut response = match request.call() {
-            Err(ureq::Error::TooManyRedirects) => return Ok(Robots::allow_all()),
+        let response = match self.session.get(address).redirects(5).send() {
+            Err(Error::TooManyRedirects(_)) => return Ok(Robots::allow_all()),
             response => response?,
         };
         match response.status().as_u16() {
-            200..300 => Ok(Robots::from_reader(
-                response.body_mut().as_reader(),
-                &*self.product,
-            )?),
+            200..300 => Ok(Robots::from_reader(response, &*self.product)?),
             status @ 500.. => Err(Failure::Status(status)),
             // There are no rules.
             _ => Ok(Robots::allow_all()),

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server: one thread a connection, keep-alive, GET and HEAD. It serves the sites the examples crawl.
+//! A small HTTP/1.1 server: one thread a connection, keep-alive. It serves the sites that the examples fetch.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,6 +11,28 @@ use sylvan::thread;
 pub trait Site: Send + Sync + 'static {
     /// The answer to a GET or HEAD of `path`, which is as the client sent it: percent-encoded, with its query.
     fn answer(&self, path: &str) -> Answer;
+
+    /// The answer to any request. What is neither GET nor HEAD is not allowed, unless a site says otherwise.
+    fn answer_to(&self, request: &Request) -> Answer {
+        match request.method.as_str() {
+            "GET" | "HEAD" => self.answer(&request.path),
+            _ => Answer::html(405, ""),
+        }
+    }
+}
+
+/// What a client asks for.
+pub struct Request {
+    pub method: String,
+    /// As the client sent it.
+    pub path: String,
+    /// The first byte of the part that it wants, if it wants but a part.
+    #[allow(dead_code, reason = "only downloads are resumed")]
+    pub from: Option<u64>,
+    #[allow(dead_code, reason = "few sites take anything")]
+    pub body: Vec<u8>,
+    wants_body: bool,
+    keeps_alive: bool,
 }
 
 /// A status, headers and a body. `Content-Length` and `Connection` are the server's business.
@@ -91,17 +113,13 @@ fn accept(listener: &TcpListener, site: &Arc<impl Site>) {
 
 /// More than any sensible request head.
 const LARGEST_HEAD: usize = 64 * 1024;
+/// More than any example sends.
+const LARGEST_BODY: usize = 1024 * 1024;
 
 struct Connection {
     stream: TcpStream,
     input: Vec<u8>,
     output: Vec<u8>,
-}
-
-struct Request {
-    path: String,
-    wants_body: bool,
-    keeps_alive: bool,
 }
 
 impl Connection {
@@ -118,7 +136,7 @@ impl Connection {
     fn serve(mut self, site: &impl Site) {
         let _ = self.stream.set_nodelay(true);
         while let Ok(Some(request)) = self.read_request() {
-            let answer = site.answer(&request.path);
+            let answer = site.answer_to(&request);
             if !matches!(self.write(answer, &request), Ok(true)) {
                 break;
             }
@@ -134,8 +152,8 @@ impl Connection {
                     let request = understand(&head);
                     self.input.drain(..length);
                     return match request {
-                        Some(request) => Ok(Some(request)),
-                        None => self.refuse(405),
+                        Some((request, length)) => self.read_body(request, length),
+                        None => self.refuse(400),
                     };
                 }
                 Ok(httparse::Status::Partial) if self.input.len() < LARGEST_HEAD => {}
@@ -148,6 +166,19 @@ impl Connection {
         }
     }
 
+    fn read_body(&mut self, mut request: Request, length: usize) -> io::Result<Option<Request>> {
+        if length > LARGEST_BODY {
+            return self.refuse(413);
+        }
+        while self.input.len() < length {
+            if !self.read_more()? {
+                return Ok(None);
+            }
+        }
+        request.body = self.input.drain(..length).collect();
+        Ok(Some(request))
+    }
+
     fn read_more(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 4096];
         let count = self.stream.read(&mut chunk)?;
@@ -157,7 +188,10 @@ impl Connection {
 
     fn refuse(&mut self, status: u16) -> io::Result<Option<Request>> {
         let request = Request {
+            method: String::new(),
             path: String::new(),
+            from: None,
+            body: Vec::new(),
             wants_body: true,
             keeps_alive: false,
         };
@@ -236,32 +270,48 @@ impl Connection {
     }
 }
 
-fn understand(head: &httparse::Request) -> Option<Request> {
+/// The request, and how long its body is. Bodies in chunks are not understood.
+fn understand(head: &httparse::Request) -> Option<(Request, usize)> {
     let header = |name: &str| {
-        head.headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case(name))
+        let mut headers = head.headers.iter();
+        let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok()
     };
-    let connection = header("connection").map(|header| header.value.to_ascii_lowercase());
-    let wants_body = match head.method? {
-        "GET" => true,
-        "HEAD" => false,
-        _ => return None,
+    let length = match header("content-length") {
+        Some(length) => length.parse().ok()?,
+        None if header("transfer-encoding").is_some() => return None,
+        None => 0,
     };
-    Some(Request {
+    let method = head.method?;
+    let connection = header("connection").map(str::to_ascii_lowercase);
+    let request = Request {
+        method: method.to_owned(),
         path: head.path?.to_owned(),
-        wants_body,
+        from: header("range").and_then(beginning),
+        body: Vec::new(),
+        wants_body: method != "HEAD",
         keeps_alive: match connection.as_deref() {
-            Some(b"close") => false,
-            Some(b"keep-alive") => true,
+            Some("close") => false,
+            Some("keep-alive") => true,
             _ => head.version == Some(1),
         },
-    })
+    };
+    Some((request, length))
+}
+
+/// Of `bytes=100-`; other parts than all that follows a byte nobody here asks for.
+fn beginning(range: &str) -> Option<u64> {
+    range
+        .strip_prefix("bytes=")?
+        .strip_suffix('-')?
+        .parse()
+        .ok()
 }
 
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        206 => "Partial Content",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
@@ -271,6 +321,8 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         410 => "Gone",
+        413 => "Content Too Large",
+        416 => "Range Not Satisfiable",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",

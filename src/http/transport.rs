@@ -1,7 +1,7 @@
 //! Connections for ureq over sylvan's TCP streams.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::sync::{Arc, Weak};
 use std::{fmt, io};
 
@@ -11,6 +11,7 @@ use ureq::unversioned::transport::{
     Transport,
 };
 
+use super::connect::connect;
 use crate::net::TcpStream;
 use crate::time::{Duration, Instant};
 
@@ -29,7 +30,10 @@ impl<In: Transport> Connector<In> for GreenConnector {
         if chained.is_some() {
             return Ok(chained.map(Either::A));
         }
-        let stream = Arc::new(Connection(connect(&details.addrs, details.timeout)?));
+        let deadline = limit(details.timeout)?.map_or(Instant::NEVER, Instant::after);
+        let stream = connect(&details.addrs, deadline);
+        let stream = stream.map_err(|error| timeout_or(error, details.timeout))?;
+        let stream = Arc::new(Connection(stream));
         // An error: the agent was shut down meanwhile.
         (details.register_shutdown)(Arc::downgrade(&stream) as Weak<dyn ShutdownHandle>)?;
         if details.config.no_delay() {
@@ -45,31 +49,6 @@ impl<In: Transport> Connector<In> for GreenConnector {
         })))
     }
 }
-
-/// Tries the addresses in turn. Each may take an equal share of the time that is left, so that a host
-/// which does not answer leaves some for the next.
-fn connect(addresses: &[SocketAddr], timeout: NextTimeout) -> Result<TcpStream, Error> {
-    let deadline = limit(timeout)?.map(Instant::after);
-    let mut failure = Error::HostNotFound;
-    for (tried, address) in addresses.iter().enumerate() {
-        let attempt = match deadline {
-            None => TcpStream::connect(address),
-            Some(deadline) => {
-                let left = deadline.duration_since(Instant::now());
-                let others = (addresses.len() - tried) as u32;
-                TcpStream::connect_timeout(address, (left / others).max(SHORTEST))
-            }
-        };
-        failure = match attempt {
-            Ok(stream) => return Ok(stream),
-            Err(error) => timeout_or(error, timeout),
-        };
-    }
-    Err(failure)
-}
-
-/// Even an overdue attempt gets this long.
-const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The agent knows it too, weakly, so that its `shutdown` can end what waits.
 struct Connection(TcpStream);
