@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use sylvan::http::{self, ureq};
+use sylvan::http::Session;
 use sylvan::net::{SocketAddr, TcpListener, TcpStream};
 use sylvan::thread;
 use sylvan_benches::arguments::Arguments;
@@ -44,18 +44,18 @@ pub fn crawl(arguments: &Arguments) -> Outcome {
     let order = Order::of(arguments);
     let server = program::server_address(arguments);
     let pages = Arc::new(Pages::of(&order));
-    let by_hand = arguments.word("client", "agent") == "hand";
+    let by_hand = arguments.word("client", "session") == "hand";
     super::run(arguments, || {
-        let agent = agent(&order);
+        let session = session(&order);
         let meter = Meter::start();
         let tasks: Vec<_> = (0..order.at_once)
             .map(|_| {
-                let (pages, agent) = (pages.clone(), agent.clone());
+                let (pages, session) = (pages.clone(), session.clone());
                 thread::spawn(move || {
                     if by_hand {
                         fetch_by_hand(&pages, &order, server);
                     } else {
-                        fetch_by_agent(&pages, &order, server, &agent);
+                        fetch_by_session(&pages, &order, server, &session);
                     }
                 })
             })
@@ -68,22 +68,22 @@ pub fn crawl(arguments: &Arguments) -> Outcome {
     })
 }
 
-fn agent(order: &Order) -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
-        .proxy(None)
-        .max_idle_connections(order.at_once as usize)
-        .max_idle_connections_per_host(order.at_once as usize);
-    http::agent_with(config.build())
+/// As reqwest's clients are unless told otherwise: no cookies, no limit that is reached here.
+fn session(order: &Order) -> Session {
+    let at_once = order.at_once as usize;
+    let builder = Session::builder().cookies(false);
+    let builder = builder.connections(at_once).connections_per_host(at_once);
+    builder.build().unwrap()
 }
 
-fn fetch_by_agent(pages: &Pages, order: &Order, server: SocketAddr, agent: &ureq::Agent) {
+fn fetch_by_session(pages: &Pages, order: &Order, server: SocketAddr, session: &Session) {
     let url = format!("http://{server}/page");
     while pages.take() {
-        let mut request = agent.get(&url);
+        let mut request = session.get(&url);
         if order.fresh {
             request = request.header("connection", "close");
         }
-        let body = request.call().unwrap().body_mut().read_to_vec().unwrap();
+        let body = request.send().unwrap().bytes().unwrap();
         pages.fetched(body.len());
     }
 }

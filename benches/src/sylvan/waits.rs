@@ -86,8 +86,13 @@ pub fn select(arguments: &Arguments) -> Outcome {
         let (left, lefts) = sync_channel(1);
         let (right, rights) = sync_channel(1);
         let meter = Meter::start();
-        let senders = [left, right]
-            .map(|sender| thread::spawn(move || (0..each).for_each(|it| sender.send(it).unwrap())));
+        // They keep their ends: a closed channel is always ready.
+        let senders = [left, right].map(|sender| {
+            thread::spawn(move || {
+                (0..each).for_each(|it| sender.send(it).unwrap());
+                sender
+            })
+        });
         let to = thread::spawn(move || {
             let mut sum = 0_u64;
             for _ in 0..2 * each {
@@ -99,10 +104,9 @@ pub fn select(arguments: &Arguments) -> Outcome {
             }
             sum
         });
-        for sender in senders {
-            sender.join().unwrap();
-        }
+        let ends = senders.map(|sender| sender.join().unwrap());
         black_box(to.join().unwrap());
+        drop(ends);
         meter.stop(2 * each)
     })
 }
