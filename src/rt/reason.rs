@@ -48,6 +48,9 @@ reasons! {
     Semaphore = "semaphore",
     Receive = "channel receive",
     Send = "channel send",
+    QueueGet = "queue get",
+    QueuePut = "queue put",
+    QueueJoin = "queue join",
     Accept = "accept",
     Connect = "connect",
     TcpRead = "tcp read",
@@ -90,7 +93,10 @@ impl Reason {
             | Reason::Once
             | Reason::Semaphore
             | Reason::Receive
-            | Reason::Send => false,
+            | Reason::Send
+            | Reason::QueueGet
+            | Reason::QueuePut
+            | Reason::QueueJoin => false,
             // One that sleeps without an end does so on purpose.
             Reason::Sleep
             | Reason::Accept

@@ -8,7 +8,7 @@
 //! with it: a lock, a notification or a place in a channel that was on its way to the waiter goes to the
 //! next in line. Such an end is no panic, and poisons nothing.
 //!
-//! Beyond std there is [`Semaphore`].
+//! Beyond std there are [`Semaphore`], and [`queue`]: queues with many getters.
 
 mod barrier;
 mod condvar;
@@ -20,6 +20,7 @@ mod mutex;
 mod once;
 mod once_lock;
 mod poison;
+pub mod queue;
 mod rwlock;
 mod semaphore;
 mod shared_lock;
