@@ -856,7 +856,7 @@ fn a_channel_holds_nothing() {
 
         // All that wait to put are there for who tries to get, in their order.
         let putters = spawn_each(3..6, &channel, |channel, number| {
-            channel.put(number).unwrap()
+            channel.put(number).unwrap();
         });
         settle();
         assert_eq!(putters[0].state(), State::Waiting(Reason::QueuePut));
@@ -874,7 +874,7 @@ fn a_channel_holds_nothing() {
         join_all(getters);
 
         let putter = spawn_each(9..10, &channel, |channel, number| {
-            channel.put(number).unwrap()
+            channel.put(number).unwrap();
         });
         settle();
         putter[0].cancel();
