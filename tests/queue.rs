@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use crew::{Member, everywhere, four_hubs_and_two_plain, on_hubs, settle, until};
+use crew::{Crew, Member, four_hubs_and_two_plain, on_hubs, settle, until};
 use support::{HOUR, Numbers, must_end, scaled};
 use sylvan::sync::queue::{
     Channel, Closed, GetTimeoutError, LifoQueue, PriorityQueue, PutError, PutTimeoutError, Queue,
@@ -257,7 +257,7 @@ fn who_finds_it_full_waits_and_who_finds_it_empty_too() {
 
 #[test]
 fn putters_are_served_in_their_order_and_newcomers_do_not_overtake() {
-    sylvan::run(|| {
+    run(|| {
         let queue = Arc::new(Queue::new(1));
         queue.put(0).unwrap();
         let putters = spawn_each(1..4, &queue, |queue, number| queue.put(number).unwrap());
@@ -279,7 +279,7 @@ fn putters_are_served_in_their_order_and_newcomers_do_not_overtake() {
 
 #[test]
 fn getters_are_served_in_their_order_and_newcomers_do_not_overtake() {
-    sylvan::run(|| {
+    run(|| {
         let queue = Arc::new(Queue::new(4));
         let getters = spawn_each(0..3, &queue, |queue, number| {
             assert_eq!(queue.get(), Ok(number));
@@ -329,7 +329,7 @@ fn many_getters_get_each_value_once() {
 
 #[test]
 fn a_time_out_gives_the_value_back_and_leaves_nothing() {
-    sylvan::run(|| {
+    run(|| {
         with_each!(1, |queue| {
             queue.put(String::from("there")).unwrap();
             let error = queue.put_timeout(String::from("late"), MOMENT).unwrap_err();
@@ -348,7 +348,7 @@ fn a_time_out_gives_the_value_back_and_leaves_nothing() {
 
 #[test]
 fn putters_that_time_out_in_the_middle_leave_the_others_in_order() {
-    sylvan::run(|| {
+    run(|| {
         let queue = Arc::new(Queue::new(1));
         queue.put(0).unwrap();
         let putters = spawn_each(1..8, &queue, |queue, number| {
@@ -368,7 +368,7 @@ fn putters_that_time_out_in_the_middle_leave_the_others_in_order() {
 
 #[test]
 fn a_cancelled_putter_takes_its_value_along() {
-    sylvan::run(|| {
+    run(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
         let queue = Arc::new(Queue::new(1));
         queue.put(Counted(dropped.clone())).unwrap();
@@ -386,7 +386,7 @@ fn a_cancelled_putter_takes_its_value_along() {
 
 #[test]
 fn a_value_promised_to_a_cancelled_getter_stays_in_the_queue() {
-    sylvan::run(|| {
+    run(|| {
         for distance in 0..3 {
             let queue = Arc::new(PriorityQueue::new(2));
             let theirs = queue.clone();
@@ -410,7 +410,7 @@ fn a_value_promised_to_a_cancelled_getter_stays_in_the_queue() {
 
 #[test]
 fn a_closed_queue_is_drained_first() {
-    sylvan::run(|| {
+    run(|| {
         with_each!(3, |queue| {
             queue.put(1).unwrap();
             queue.put(2).unwrap();
@@ -464,7 +464,7 @@ fn closing_wakes_all_that_wait() {
 /// As long as one may come back, nobody is told that there is nothing.
 #[test]
 fn who_waits_is_told_of_the_end_only_when_the_last_value_is_gone() {
-    sylvan::run(|| {
+    run(|| {
         let queue = Arc::new(Queue::new(1));
         queue.put("one").unwrap();
         let looks = Arc::new(AtomicBool::new(true));
@@ -493,7 +493,7 @@ fn who_waits_is_told_of_the_end_only_when_the_last_value_is_gone() {
 
 #[test]
 fn closing_now_gives_what_is_left_and_ends_a_join() {
-    sylvan::run(|| {
+    run(|| {
         let queue = Arc::new(Queue::new(3));
         (0..3).for_each(|number| queue.put(number).unwrap());
         assert_eq!(queue.get(), Ok(0));
@@ -576,7 +576,7 @@ fn more_done_than_put_is_a_panic_and_harms_nothing() {
 
 #[test]
 fn to_look_leaves_the_value_where_it_is() {
-    sylvan::run(|| {
+    run(|| {
         with_each!(2, |queue| {
             assert_eq!(queue.try_peek(), Err(TryGetError::Empty));
             queue.put(1).unwrap();
@@ -615,7 +615,7 @@ fn to_look_does_not_change_the_order() {
 
 #[test]
 fn while_one_looks_others_get_what_comes_after() {
-    sylvan::run(|| {
+    run(|| {
         let queue = Queue::new(2);
         queue.put(1).unwrap();
         queue.put(2).unwrap();
@@ -635,7 +635,7 @@ fn while_one_looks_others_get_what_comes_after() {
 
 #[test]
 fn a_look_that_panics_or_is_cancelled_loses_nothing() {
-    sylvan::run(|| {
+    run(|| {
         with_each!(1, |queue| {
             queue.put(7).unwrap();
             let look = || queue.peek_with(|_| panic!("a look that panics"));
@@ -751,7 +751,7 @@ impl Ord for Tricky {
 
 #[test]
 fn a_comparison_that_panics_loses_nothing_and_the_order_comes_back() {
-    sylvan::run(|| {
+    run(|| {
         let mood = Arc::new(AtomicU8::new(0));
         let queue = PriorityQueue::unbounded();
         let mut numbers = Numbers::new(3);
@@ -790,7 +790,7 @@ fn a_comparison_that_panics_loses_nothing_and_the_order_comes_back() {
 
 #[test]
 fn who_compares_may_wait_and_putters_do_not_wait_for_it() {
-    sylvan::run(|| {
+    run(|| {
         let mood = Arc::new(AtomicU8::new(WAIT));
         let queue = Arc::new(PriorityQueue::unbounded());
         for number in [2, 1] {
@@ -844,7 +844,7 @@ fn who_puts_waits_until_it_is_got() {
 
 #[test]
 fn a_channel_holds_nothing() {
-    sylvan::run(|| {
+    run(|| {
         let channel = Arc::new(Channel::new());
         assert_eq!(channel.try_put(1), Err(TryPutError::Full(1)));
         assert_eq!(
@@ -902,7 +902,7 @@ impl Drop for Intruder {
 
 #[test]
 fn destructors_may_use_the_queue() {
-    sylvan::run(|| {
+    run(|| {
         let queue = Arc::new(Queue::new(1));
         queue.put(Some(Intruder(queue.clone()))).unwrap();
         let refused = queue.try_put(Some(Intruder(queue.clone())));
@@ -1202,7 +1202,7 @@ fn cancelled(task: JoinHandle<()>, numbers: &mut Numbers) {
 
 #[test]
 fn getters_of_a_queue_with_priorities_share_the_work_on_all_hubs() {
-    on_hubs(4, || {
+    let share = || {
         let queue = Arc::new(PriorityQueue::unbounded());
         let count = scaled(4000);
         let getters: Vec<_> = (0..4)
@@ -1220,10 +1220,19 @@ fn getters_of_a_queue_with_priorities_share_the_work_on_all_hubs() {
             .map(|getter| getter.join().unwrap())
             .sum();
         assert_eq!(got, count);
-    });
+    };
+    must_end(|| on_hubs(4, share));
 }
 
 // ── Helpers
+
+fn run(test: impl FnOnce()) {
+    must_end(|| sylvan::run(test));
+}
+
+fn everywhere(test: impl Fn(&Crew)) {
+    must_end(|| crew::everywhere(test));
+}
 
 /// A green thread for each number, in their order.
 fn spawn_each<Q: Send + Sync + 'static>(
