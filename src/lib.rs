@@ -38,6 +38,7 @@
 //!   room for so many at once ([`Pool`](task::Pool)); a look at [all](task::all) that are alive; values that are
 //!   handed on to what is spawned ([`ContextVar`](task::ContextVar)).
 //! * [`future`] has [`block_on`](future::block_on), for crates that are async.
+//! * [`select!`] waits for whichever of several things comes first.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crew::{Crew, Member, four_hubs_and_two_plain, on_hubs, settle, until};
 use support::{HOUR, Numbers, must_end, scaled};
+use sylvan::select;
 use sylvan::sync::queue::{
     Channel, Closed, GetTimeoutError, LifoQueue, PriorityQueue, PutError, PutTimeoutError, Queue,
     TryGetError, TryPutError,
@@ -40,6 +41,8 @@ trait Kind: Send + Sync + Sized + 'static {
     fn try_get(&self) -> Result<Value, TryGetError>;
     fn get_timeout(&self, limit: Duration) -> Result<Value, GetTimeoutError>;
     fn close(&self);
+    /// Gets by a select, of which another case may come first.
+    fn select(&self, limit: Duration) -> Option<Result<Value, Closed>>;
     /// Of those that hold values only.
     fn task_done(&self) {}
     fn all_is_done(&self) -> bool {
@@ -74,6 +77,12 @@ macro_rules! kinds {
             }
             fn close(&self) {
                 self.close();
+            }
+            fn select(&self, limit: Duration) -> Option<Result<Value, Closed>> {
+                select! {
+                    get(self) -> value => Some(value),
+                    after(limit) => None,
+                }
             }
             $($more)*
         }
@@ -887,6 +896,66 @@ fn a_channel_holds_nothing() {
     });
 }
 
+// ── Selects
+
+#[test]
+fn a_select_gets_from_whichever_queue_has_something() {
+    run(|| {
+        let (queue, sorted) = (Arc::new(Queue::new(1)), Arc::new(PriorityQueue::new(1)));
+        let (stack, channel) = (Arc::new(LifoQueue::new(1)), Arc::new(Channel::new()));
+        let get = || {
+            select! {
+                get(queue) -> value => value.map(|value| ("queue", value)),
+                get(sorted) -> value => value.map(|value| ("sorted", value)),
+                get(stack) -> value => value.map(|value| ("stack", value)),
+                get(channel) -> value => value.map(|value| ("channel", value)),
+                default => Ok(("none", 0)),
+            }
+        };
+        assert_eq!(get(), Ok(("none", 0)));
+        stack.put(1).unwrap();
+        assert_eq!(get(), Ok(("stack", 1)));
+        sorted.put(2).unwrap();
+        assert_eq!(get(), Ok(("sorted", 2)));
+        queue.put(3).unwrap();
+        assert_eq!(get(), Ok(("queue", 3)));
+        let putters = spawn_each(4..6, &channel, |channel, number| {
+            channel.put(number).unwrap();
+        });
+        settle();
+        assert_eq!(get(), Ok(("channel", 4)));
+        assert_eq!(get(), Ok(("channel", 5)));
+        join_all(putters);
+        sorted.close();
+        assert_eq!(get(), Err(Closed));
+        assert!([queue.len(), stack.len()] == [0, 0]);
+    });
+}
+
+/// It is passed over by who puts into the others.
+#[test]
+fn a_select_that_got_leaves_nothing_in_the_other_lines() {
+    run(|| {
+        let (first, second) = (Arc::new(Queue::new(1)), Arc::new(Channel::new()));
+        let (one, other) = (first.clone(), second.clone());
+        let selects = thread::spawn(move || {
+            select! {
+                get(one) -> value => value.unwrap(),
+                get(other) -> value => value.unwrap(),
+            }
+        });
+        settle();
+        assert_eq!(selects.state(), State::Waiting(Reason::Select));
+        first.put(1).unwrap();
+        // It was chosen, and has not run yet.
+        assert_eq!(second.try_put(2), Err(TryPutError::Full(2)));
+        assert_eq!(selects.join().unwrap(), 1);
+        assert_eq!(second.try_put(3), Err(TryPutError::Full(3)));
+        first.put(4).unwrap();
+        assert_eq!(first.len(), 1);
+    });
+}
+
 // ── The user's code
 
 /// Uses the queue it was in when it is dropped, and waits.
@@ -1154,7 +1223,7 @@ fn keep_getting<Q: Kind>(queue: &Arc<Q>, mut numbers: Numbers) {
     };
     loop {
         let soon = Duration::from_micros(numbers.below(200));
-        match numbers.below(7) {
+        match numbers.below(8) {
             0 => match queue.try_get() {
                 Ok(value) => got(queue, value),
                 Err(TryGetError::Empty) => thread::yield_now(),
@@ -1181,6 +1250,11 @@ fn keep_getting<Q: Kind>(queue: &Arc<Q>, mut numbers: Numbers) {
                 cancelled(getter, &mut numbers);
             }
             4 => queue.peek(),
+            5 => match queue.select(soon) {
+                None => {}
+                Some(Ok(value)) => got(queue, value),
+                Some(Err(Closed)) => return,
+            },
             _ => match queue.get() {
                 Ok(value) => got(queue, value),
                 Err(Closed) => return,

@@ -33,6 +33,7 @@ use support::{HOUR, Numbers, must_end, scaled};
 use sylvan::future::block_on;
 use sylvan::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use sylvan::runtime::{Handle, Runtime};
+use sylvan::select;
 use sylvan::signal::{Signal, Signals};
 use sylvan::sync::queue::{Channel, LifoQueue, PriorityQueue, Queue};
 use sylvan::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, mpsc};
@@ -161,6 +162,16 @@ const WAITS: &[Row] = &[
     row("queue put, by priority", Reason::QueuePut, OnePerhaps, priority_queue_put),
     row("queue put, rendezvous", Reason::QueuePut, OnePerhaps, channel_put),
     row("queue join", Reason::QueueJoin, All, queue_join),
+    row("select, to receive", Reason::Select, One, select_receive),
+    row("select, to receive at a rendezvous", Reason::Select, One, select_receive_rendezvous),
+    row("select, to send", Reason::Select, One, select_send),
+    row("select, to send at a rendezvous", Reason::Select, OnePerhaps, select_send_rendezvous),
+    row("select, to acquire", Reason::Select, One, select_acquire),
+    row("select, to get", Reason::Select, One, select_get),
+    row("select, to get by priority", Reason::Select, One, select_get_by_priority),
+    row("select, to get at a rendezvous", Reason::Select, One, select_get_rendezvous),
+    row("select, with a time-out", Reason::Select, One, select_timeout),
+    row("select, to join", Reason::Select, All, select_join),
     row("accept", Reason::Accept, One, accept),
     row("connect", Reason::Connect, Nobody, connect),
     row("tcp read", Reason::TcpRead, One, tcp_read),
@@ -730,6 +741,132 @@ fn queue_join() -> Wait {
     queue.put(()).unwrap();
     Wait::new(|| queue.join(), once(|_| queue.task_done()))
 }
+
+// ── The waits: selects. Each has other cases, of which nothing comes, before and behind.
+
+fn select_receive() -> Wait {
+    let (sender, receiver) = mpsc::channel();
+    receive_by(receiver, receive_or_never, move || sender.send(()).unwrap())
+}
+
+fn select_receive_rendezvous() -> Wait {
+    let (sender, receiver) = mpsc::sync_channel(0);
+    let mut senders = Helpers::default();
+    let serve = move || {
+        let sender = sender.clone();
+        senders.spawn(move || {
+            select! {
+                acquire(NEVER) -> _ => unreachable!(),
+                send(sender, ()) -> sent => sent.unwrap(),
+            }
+        });
+    };
+    receive_by(receiver, receive_or_never, serve)
+}
+
+fn receive_or_never(receiver: &mpsc::Receiver<()>) {
+    select! {
+        acquire(NEVER) -> _ => unreachable!(),
+        recv(receiver) -> message => message.unwrap(),
+        acquire(NEVER) -> _ => unreachable!(),
+    }
+}
+
+fn select_send() -> Wait {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    sender.send(()).unwrap();
+    let wait = move || send_or_never(&sender);
+    Wait::new(wait, move |_| receiver.recv().unwrap())
+}
+
+fn select_send_rendezvous() -> Wait {
+    let (sender, receiver) = mpsc::sync_channel(0);
+    // Somebody stands there with a message, or nobody does.
+    let serve = move |_: &[Thread]| receiver.try_recv().unwrap_or_default();
+    Wait::new(move || send_or_never(&sender), serve)
+}
+
+fn send_or_never(sender: &mpsc::SyncSender<()>) {
+    select! {
+        acquire(NEVER) -> _ => unreachable!(),
+        send(sender, ()) -> sent => sent.unwrap(),
+        acquire(NEVER) -> _ => unreachable!(),
+    }
+}
+
+fn select_acquire() -> Wait {
+    let semaphore = leak(Semaphore::new(0));
+    let wait = || {
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            acquire(semaphore) -> permit => permit.forget(),
+        }
+    };
+    Wait::new(wait, |_| semaphore.release(1)).clean_if(|| semaphore.available() == 0)
+}
+
+fn select_timeout() -> Wait {
+    let semaphore = leak(Semaphore::new(0));
+    let wait = || {
+        select! {
+            acquire(semaphore) -> permit => permit.forget(),
+            acquire(NEVER) -> _ => unreachable!(),
+            after(HOUR) => unreachable!(),
+            default(HOUR) => unreachable!(),
+        }
+    };
+    Wait::new(wait, |_| semaphore.release(1)).clean_if(|| semaphore.available() == 0)
+}
+
+fn select_join() -> Wait {
+    Gate::wait_by(|gate| {
+        let gate = gate.clone();
+        let task = thread::spawn(move || gate.pass());
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            join(task) => task.join().unwrap(),
+        }
+    })
+}
+
+fn select_get() -> Wait {
+    let queue = leak(Queue::new(WAITERS));
+    let wait = || {
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            get(queue) -> value => value.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn select_get_by_priority() -> Wait {
+    let queue = leak(PriorityQueue::new(WAITERS));
+    let wait = || {
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            get(queue) -> value => value.unwrap(),
+        }
+    };
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn select_get_rendezvous() -> Wait {
+    let channel = leak(Channel::new());
+    let mut putters = Helpers::default();
+    let wait = || {
+        select! {
+            get(channel) -> value => value.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    let serve = move |_: &[Thread]| putters.spawn(|| channel.put(()).unwrap());
+    Wait::new(wait, serve).clean_if(|| channel.try_get().is_err())
+}
+
+/// It has no permits and gets none.
+static NEVER: Semaphore = Semaphore::new(0);
 
 // ── The waits: sockets
 

@@ -20,6 +20,7 @@ use super::life::{Ending, Life};
 use super::reason::Reason;
 use super::records;
 use super::report;
+use super::stand::Stand;
 use super::task::{Options, Task, TaskRef};
 
 /// A record with the closure it runs and the result it had.
@@ -243,6 +244,12 @@ impl<T> Join<T> {
         task.joiners
             .wait(Reason::Join, deadline, || task.seat.life.add_joiner());
         task.is_complete()
+    }
+
+    /// Lets a select wait for the end; as [`Case::enter`](super::select::Case::enter).
+    pub(crate) fn enter<'queue>(&'queue self, stand: &Stand<'_, 'queue>) -> bool {
+        let task = &self.task;
+        stand.enter(&task.joiners, || task.seat.life.add_joiner())
     }
 
     /// Calls `f` with the result: on the task's own stack, before joiners get it; in place if the task

@@ -1,4 +1,4 @@
-//! The only source of choice: which victim a thief visits first.
+//! The only source of choice: which victim a thief visits first, and in which order a select looks at its cases.
 
 use std::cell::Cell;
 
@@ -18,4 +18,11 @@ pub(super) fn below(count: usize) -> usize {
     state ^= state << 17;
     STATE.set(state);
     (state % count as u64) as usize
+}
+
+/// Puts the numbers into a random order, each of them equally likely.
+pub(super) fn shuffle(numbers: &mut [usize]) {
+    for last in (1..numbers.len()).rev() {
+        numbers.swap(last, below(last + 1));
+    }
 }

@@ -7,6 +7,7 @@ mod builder;
 mod cancel;
 mod cell;
 mod choice;
+mod claim;
 mod clock;
 mod ctrl_c;
 mod current;
@@ -35,9 +36,11 @@ mod reason;
 mod records;
 mod report;
 mod runtime;
+mod select;
 mod shared;
 mod source;
 mod spawn;
+mod stand;
 mod state;
 mod stuck;
 mod task;
@@ -53,6 +56,7 @@ pub(crate) use cancel::{
     with_deadline, with_group,
 };
 pub(crate) use cell::Join;
+pub(crate) use claim::Look;
 pub use clock::Instant;
 pub use deadlock::OnDeadlock;
 pub(crate) use endings::Watcher;
@@ -65,17 +69,20 @@ pub use no_stack::NoStack;
 pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to};
 pub(crate) use park::{
-    checkpoint, current_task, on_green_thread, park, sleep_until, spend, with_current, yield_now,
+    checkpoint, current_task, has_passed, on_green_thread, park, sleep_until, spend, with_current,
+    yield_now,
 };
 pub use reason::Reason;
 pub(crate) use report::Message;
 pub(crate) use runtime::tasks_of_caller;
 pub use runtime::{Handle, Runtime, run};
+pub(crate) use select::{Case, Manner, Signal, select, select_slice};
 pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_member, spawn_scoped};
+pub(crate) use stand::Stand;
 pub use state::State;
 pub(crate) use task::{Task, TaskRef, Woken};
-pub(crate) use wait_queue::{Locked, WaitQueue, Waited};
+pub(crate) use wait_queue::{Choice, Chosen, Locked, WaitQueue, Waited};
 
 /// The signals that one listener is told of.
 pub(crate) use crate::sys::signal::Watch as SignalWatch;

@@ -51,6 +51,7 @@ reasons! {
     QueueGet = "queue get",
     QueuePut = "queue put",
     QueueJoin = "queue join",
+    Select = "select",
     Accept = "accept",
     Connect = "connect",
     TcpRead = "tcp read",
@@ -96,7 +97,8 @@ impl Reason {
             | Reason::Send
             | Reason::QueueGet
             | Reason::QueuePut
-            | Reason::QueueJoin => false,
+            | Reason::QueueJoin
+            | Reason::Select => false,
             // One that sleeps without an end does so on purpose.
             Reason::Sleep
             | Reason::Accept

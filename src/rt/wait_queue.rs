@@ -8,11 +8,17 @@
 //! The race that matters is between a waker and the end of the waiter's frame: the waiter may return
 //! as soon as its node's signal is stored. So a waker makes sure of the task's record first, stores the
 //! signal, and touches the node no more. `README.md`, section "Wake-up", has the whole argument.
+//!
+//! A select (`select.rs`) stands in several queues at once. Its nodes have a ticket: a waker that finds such a node first in
+//! line takes it out and then has to claim the select, which another waker may have done, or the select itself; then it
+//! goes on to the next. So `signal_first` may find nobody although `len` was not 0. Who hands something over
+//! with the signal chooses first, hands over, and then signals.
 
 use std::io;
 use std::mem;
 use std::ptr::{self, NonNull};
 
+use super::claim::{Claim, Look, Ticket};
 use super::clock::Instant;
 use super::park::{self, park};
 use super::reason::Reason;
@@ -53,13 +59,15 @@ struct List {
 // under the same lock before their frames end.
 unsafe impl Send for List {}
 
-struct Node {
+pub(super) struct Node {
     task: NonNull<Task>,
     /// 0 while waiting, then the token plus one.
     signal: AtomicUsize,
     /// Only touched under the queue's lock.
     next: Cell<*const Node>,
     previous: Cell<*const Node>,
+    /// Of the node of a select; null in a plain wait. Only touched under the queue's lock.
+    ticket: Cell<*const Ticket>,
 }
 
 impl WaitQueue {
@@ -144,12 +152,7 @@ impl WaitQueue {
         pass_on: impl FnOnce(usize),
     ) -> Waited {
         park::with_current(|task| {
-            let node = Node {
-                task,
-                signal: AtomicUsize::default(),
-                next: Cell::new(ptr::null()),
-                previous: Cell::new(ptr::null()),
-            };
+            let node = Node::new(task);
             {
                 let mut queue = self.lock();
                 if ready() {
@@ -189,7 +192,16 @@ impl WaitQueue {
     pub(crate) fn wake_all(&self) {
         let mut left = self.lock().len();
         // Those who come while we wake are not meant; they saw what happened under the lock.
-        while left > 0 && self.wake_one() {
+        while left > 0 {
+            let mut queue = self.lock();
+            let Some(first) = queue.take_first() else {
+                return;
+            };
+            let woken = first.is_to_be_had().then(|| Chosen(first).signal(0));
+            drop(queue);
+            if let Some(woken) = woken {
+                woken.wake();
+            }
             left -= 1;
         }
     }
@@ -221,13 +233,70 @@ impl Locked<'_> {
     /// Signals the first in line with a token; the caller wakes it after unlocking.
     #[inline]
     pub(crate) fn signal_first(&mut self, token: usize) -> Option<Woken> {
+        Some(self.choose_first()?.signal(token))
+    }
+
+    /// Takes the first who can be had out of the line. It is the caller's, who must signal it.
+    #[inline]
+    pub(crate) fn choose_first(&mut self) -> Option<Chosen<'_>> {
+        loop {
+            let node = self.take_first()?;
+            if node.is_to_be_had() {
+                return Some(Chosen(node));
+            }
+        }
+    }
+
+    /// As [`choose_first`](Self::choose_first), on behalf of a select, whose case is done if there is one; its own
+    /// nodes do not count.
+    pub(crate) fn choose_first_for(&mut self, select: &Claim) -> Choice<'_> {
+        let mut at = self.list.first;
+        // SAFETY: linked nodes are valid while the lock is held.
+        while let Some(node) = unsafe { at.as_ref() } {
+            at = node.next.get();
+            match node.look_for(select) {
+                None => {}
+                Some(Look::TooLate) => return Choice::TooLate,
+                Some(Look::Done) => {
+                    self.take(node);
+                    return Choice::Chosen(Chosen(node));
+                }
+                Some(Look::Wait) => self.take(node),
+            }
+        }
+        Choice::Nobody
+    }
+
+    /// Lines up the node of a select.
+    pub(super) fn link_case(&mut self, node: &Node, ticket: &Ticket) {
+        node.ticket.set(ticket);
+        ticket.set_in_line(true);
+        self.link(node, End::Back);
+    }
+
+    /// Takes the node of a select out, if no waker has done so.
+    pub(super) fn unlink_case(&mut self, node: &Node, ticket: &Ticket) {
+        if ticket.is_in_line() {
+            ticket.set_in_line(false);
+            self.unlink(node);
+        }
+    }
+
+    /// Takes the first out of the line. It is valid while the lock is held, or until it is signalled.
+    #[inline]
+    fn take_first<'locked>(&mut self) -> Option<&'locked Node> {
         // SAFETY: linked nodes are valid while the lock is held.
         let node = unsafe { self.list.first.as_ref() }?;
         self.unlink(node);
-        let woken = Woken::new(node.task);
-        // The waiter may be gone after this store.
-        node.signal.store(token + 1, Ordering::Release);
-        Some(woken)
+        Some(node)
+    }
+
+    fn take(&mut self, node: &Node) {
+        // SAFETY: its select keeps it until it has left the line, which takes the lock.
+        if let Some(ticket) = unsafe { node.ticket.get().as_ref() } {
+            ticket.set_in_line(false);
+        }
+        self.unlink(node);
     }
 
     /// How many wait.
@@ -284,10 +353,76 @@ impl Locked<'_> {
     }
 }
 
+/// Who was chosen out of a line that is still locked: to be signalled before it is unlocked.
+#[must_use = "who is not signalled waits for ever"]
+pub(crate) struct Chosen<'locked>(&'locked Node);
+
+/// What a select has found in a line.
+pub(crate) enum Choice<'locked> {
+    Chosen(Chosen<'locked>),
+    Nobody,
+    /// Another case of the select was chosen meanwhile.
+    TooLate,
+}
+
+impl Chosen<'_> {
+    /// Lets it go with a token; the caller wakes it after unlocking.
+    #[inline]
+    pub(crate) fn signal(self, token: usize) -> Woken {
+        let woken = Woken::new(self.0.task);
+        // The waiter may be gone after this store.
+        self.0.signal.store(token + 1, Ordering::Release);
+        woken
+    }
+
+    /// What it offers; null if it has not said.
+    pub(crate) fn offer(&self) -> *const () {
+        // SAFETY: a select that was not signalled has not left the line yet.
+        unsafe { self.0.ticket.get().as_ref() }.map_or(ptr::null(), Ticket::offer)
+    }
+}
+
 impl Node {
     #[inline]
-    fn token(&self) -> Option<usize> {
+    pub(super) fn new(task: NonNull<Task>) -> Node {
+        Node {
+            task,
+            signal: AtomicUsize::default(),
+            next: Cell::new(ptr::null()),
+            previous: Cell::new(ptr::null()),
+            ticket: Cell::new(ptr::null()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn token(&self) -> Option<usize> {
         self.signal.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// Has the waker that has just taken it out of the line got it? Under the queue's lock.
+    #[inline]
+    fn is_to_be_had(&self) -> bool {
+        let ticket = self.ticket.get();
+        // SAFETY: the ticket is as valid as the node; the rest by the caller's promise.
+        ticket.is_null() || unsafe { (*ticket).choose(self.address()) }
+    }
+
+    /// As [`is_to_be_had`](Self::is_to_be_had), for a select, which is then done; under the queue's lock, in line. `None`:
+    /// it is its own.
+    fn look_for(&self, select: &Claim) -> Option<Look> {
+        // SAFETY: the ticket is as valid as the node.
+        let Some(ticket) = (unsafe { self.ticket.get().as_ref() }) else {
+            return Some(select.attempt(|| true));
+        };
+        // SAFETY: in line, under the lock.
+        let other = unsafe { ticket.claim() };
+        let is_own = ptr::eq(other, select);
+        (!is_own).then(|| select.pair_with(other, self.address()))
+    }
+
+    /// What a claim names it by.
+    fn address(&self) -> usize {
+        ptr::from_ref(self).addr()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
-use crate::rt::{Instant, Locked, Reason, WaitQueue, Waited, Woken};
+use crate::rt::{Choice, Chosen, Instant, Locked, Look, Reason, Stand, WaitQueue, Waited, Woken};
 
 /// State that is guarded by the lock of the line that waits for it. So looking at it and standing in
 /// line is one step, and so is changing it and choosing who is woken.
@@ -54,6 +54,18 @@ impl<S> Line<S> {
         self.waiters.wait_or_pass(reason, deadline, ready, pass_on)
     }
 
+    /// The case of a select stands in line, unless `look` says that there is no need; see [`Stand::enter_by`].
+    pub(super) fn enter<'line>(
+        &'line self,
+        stand: &Stand<'_, 'line>,
+        look: impl FnOnce(&mut S) -> Look,
+    ) -> bool {
+        stand.enter_by(&self.waiters, || {
+            // SAFETY: it is called under the lock of the waiters.
+            look(unsafe { &mut *self.state.get() })
+        })
+    }
+
     /// Wakes all that wait now.
     pub(super) fn wake_all(&self) {
         self.waiters.wake_all();
@@ -67,7 +79,18 @@ impl<S> Turn<'_, S> {
         self.waiters.signal_first(token)
     }
 
-    /// How many wait.
+    /// Chooses the first in line, if there is one to be had; it is to be signalled, and woken after unlocking.
+    #[inline]
+    pub(super) fn choose_first(&mut self) -> Option<Chosen<'_>> {
+        self.waiters.choose_first()
+    }
+
+    /// As `choose_first`, on behalf of the case of a select.
+    pub(super) fn choose_first_for(&mut self, stand: &Stand<'_, '_>) -> Choice<'_> {
+        self.waiters.choose_first_for(stand.claim())
+    }
+
+    /// How many wait. Those count who have not left yet, although they have been served elsewhere.
     #[inline]
     pub(super) fn waiting(&self) -> usize {
         self.waiters.len()

@@ -8,7 +8,8 @@
 //! with it: a lock, a notification or a place in a channel that was on its way to the waiter goes to the
 //! next in line. Such an end is no panic, and poisons nothing.
 //!
-//! Beyond std there are [`Semaphore`], and [`queue`]: queues with many getters.
+//! Beyond std there are [`Semaphore`]; [`queue`], which has queues with many getters; and [`select!`], which waits for
+//! whichever of several things comes first.
 
 mod barrier;
 mod condvar;
@@ -22,6 +23,7 @@ mod once_lock;
 mod poison;
 pub mod queue;
 mod rwlock;
+pub mod select;
 mod semaphore;
 mod shared_lock;
 
@@ -32,5 +34,6 @@ pub use mutex::{Mutex, MutexGuard};
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use select::select;
 pub use semaphore::{Semaphore, SemaphorePermit};
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};

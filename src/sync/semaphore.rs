@@ -16,6 +16,7 @@
 //!   next in line. One whose deadline passes after it was handed a permit has the permit.
 //! * *Who gave up* leaves the bit set. The next giver finds an empty line, and clears it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -23,7 +24,8 @@ use std::time::Duration;
 
 use super::atomic::AtomicUsize;
 use super::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::rt::{self, Instant, Reason, WaitQueue, Waited};
+use super::select::{Await, Operation, sealed::Sealed};
+use crate::rt::{self, Case, Instant, Reason, Signal, Stand, WaitQueue, Waited};
 
 const WAITERS: usize = 1 << (usize::BITS - 1);
 
@@ -207,7 +209,8 @@ impl Semaphore {
         self.word.fetch_update(Acquire, Relaxed, change).is_ok()
     }
 
-    /// Takes a permit if one is free, and says else that somebody waits. The caller holds the line's lock.
+    /// Takes a permit if one is free, and says else that somebody waits. The caller holds the line's lock, and lines up
+    /// if it has none.
     fn take_or_mark(&self) -> bool {
         let change = |word: usize| {
             Some(if word & !WAITERS == 0 {
@@ -262,6 +265,62 @@ impl Drop for SemaphorePermit<'_> {
     #[inline]
     fn drop(&mut self) {
         self.semaphore.release(1);
+    }
+}
+
+/// A permit that a select waits for.
+#[doc(hidden)]
+pub struct Acquiring<'semaphore> {
+    semaphore: &'semaphore Semaphore,
+    permit: Cell<Option<SemaphorePermit<'semaphore>>>,
+}
+
+impl Acquiring<'_> {
+    /// There is one, and it was taken.
+    fn take(&self) {
+        self.permit.set(Some(self.semaphore.permit()));
+    }
+}
+
+impl Sealed for Semaphore {}
+
+impl Await for Semaphore {
+    type Output<'queue> = SemaphorePermit<'queue>;
+    type Operation<'queue> = Acquiring<'queue>;
+
+    fn to_wait(&self) -> Acquiring<'_> {
+        Acquiring {
+            semaphore: self,
+            permit: Cell::new(None),
+        }
+    }
+}
+
+impl<'semaphore: 'queue, 'queue> Case<'queue> for Acquiring<'semaphore> {
+    fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
+        let semaphore = self.semaphore;
+        let taken = stand.enter(&semaphore.line, || semaphore.take_or_mark());
+        if taken {
+            self.take();
+        }
+        taken
+    }
+
+    fn accept(&self, _yours: Signal) {
+        self.take();
+    }
+
+    fn pass_on(&self, _yours: Signal) {
+        self.semaphore.release(1);
+    }
+}
+
+impl<'queue> Operation<'queue> for Acquiring<'queue> {
+    type Output = SemaphorePermit<'queue>;
+
+    fn finish(self) -> SemaphorePermit<'queue> {
+        let permit = self.permit.take();
+        permit.expect("a select asks the case that was done")
     }
 }
 

@@ -46,19 +46,25 @@ impl<T> Spinlock<T> {
 
     #[cold]
     fn lock_slow(&self) {
-        const SPINS: u32 = 100;
-        const LAST_YIELD: u32 = SPINS + 20;
-        const NAP: Duration = Duration::from_micros(50);
         for attempt in 0_u32.. {
             if !self.locked.load(Ordering::Relaxed) && !self.locked.swap(true, Ordering::Acquire) {
                 return;
             }
-            match attempt {
-                0..SPINS => hint::spin_loop(),
-                SPINS..LAST_YIELD => thread::yield_now(),
-                _ => thread::sleep(NAP),
-            }
+            pause(attempt);
         }
+    }
+}
+
+/// Lets a moment pass for another OS thread to do a few instructions, which may have been preempted amidst of them.
+#[cold]
+pub(crate) fn pause(attempt: u32) {
+    const SPINS: u32 = 100;
+    const LAST_YIELD: u32 = SPINS + 20;
+    const NAP: Duration = Duration::from_micros(50);
+    match attempt {
+        0..SPINS => hint::spin_loop(),
+        SPINS..LAST_YIELD => thread::yield_now(),
+        _ => thread::sleep(NAP),
     }
 }
 

@@ -1,20 +1,26 @@
 //! The atomics, cells and locks of the kernel.
 //!
-//! The pure protocol modules (`life`, `inbox`, `idle`, `pulse`, `wait_queue`) name no other source of them, so
+//! The pure protocol modules (`life`, `inbox`, `idle`, `pulse`, `wait_queue`, `claim`, `stand`, `select`) name no other source of them, so
 //! that `tests/loom` can include their files with loom's types standing here instead.
 //!
 //! The locks are std's. Poison is ignored: no user code runs under a kernel lock, so nothing panics
 //! there. Under `cfg(sylvan_tsan)` they also tell ThreadSanitizer of the order they make, which it
 //! cannot see: the toolchain's std is not instrumented.
 
-pub(crate) use super::spin::{Spinlock, SpinlockGuard};
+pub(crate) use super::spin::{Spinlock, SpinlockGuard, pause};
 pub(crate) use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 use std::sync::PoisonError;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 use std::time::Duration;
+
+/// An order of things that exist at the same time: by their addresses.
+pub(crate) fn precedes<T>(one: &T, other: &T) -> bool {
+    ptr::from_ref(one) < ptr::from_ref(other)
+}
 
 /// As std's, but `lock` gives the guard itself.
 #[derive(Default)]

@@ -6,7 +6,8 @@ use std::thread::Result;
 use std::time::Duration;
 
 use super::handle::{Thread, ThreadId};
-use crate::rt::{self, Instant, Join, State};
+use crate::rt::{self, Case, Instant, Join, Signal, Stand, State};
+use crate::sync::select;
 
 /// The right to join a green thread, and to cancel it. Dropping it detaches the thread: if that panics, or has, it is
 /// reported, with its name and where it was spawned. (Of a [`Group`](crate::task::Group) or
@@ -360,6 +361,44 @@ impl<T> Joinable for JoinHandle<T> {
     type Output = T;
 }
 
+/// The end of a thread, which a select waits for.
+#[doc(hidden)]
+pub struct Ended<'handle, T>(&'handle Join<T>);
+
+impl<'handle: 'queue, 'queue, T> Case<'queue> for Ended<'handle, T> {
+    fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
+        self.0.enter(stand)
+    }
+
+    fn accept(&self, _: Signal) {}
+
+    /// All that wait are told.
+    fn pass_on(&self, _: Signal) {}
+}
+
+impl<'queue, T> select::Operation<'queue> for Ended<'queue, T> {
+    type Output = ();
+
+    fn finish(self) {}
+}
+
+impl<T> select::sealed::Sealed for JoinHandle<T> {}
+
+impl<T> select::Await for JoinHandle<T> {
+    type Output<'queue>
+        = ()
+    where
+        Self: 'queue;
+    type Operation<'queue>
+        = Ended<'queue, T>
+    where
+        Self: 'queue;
+
+    fn to_wait(&self) -> Ended<'_, T> {
+        Ended(&self.0)
+    }
+}
+
 impl<T> sealed::Sealed for JoinHandle<T> {
     type Value = T;
 
@@ -378,6 +417,23 @@ macro_rules! joinable {
 
         impl<T> Joinable for $handle<$($lifetime,)? T> {
             type Output = T;
+        }
+
+        impl<T> select::sealed::Sealed for $handle<$($lifetime,)? T> {}
+
+        impl<T> select::Await for $handle<$($lifetime,)? T> {
+            type Output<'queue>
+                = ()
+            where
+                Self: 'queue;
+            type Operation<'queue>
+                = Ended<'queue, T>
+            where
+                Self: 'queue;
+
+            fn to_wait(&self) -> Ended<'_, T> {
+                self.handle.to_wait()
+            }
         }
 
         impl<T> sealed::Sealed for $handle<$($lifetime,)? T> {

@@ -3,7 +3,7 @@
 //! Their drops count as writes. So loom reports whoever touches one without being ordered before its
 //! end, and that is how a node that is touched after its waiter may have left is found.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::thread;
 
 std::thread_local! {
@@ -13,6 +13,16 @@ std::thread_local! {
 
 pub(crate) fn set_throwing(throwing: bool) {
     THROWING.set(throwing);
+}
+
+std::thread_local! {
+    /// Addresses that were compared, in the order they were met; and whether the first ones are the lowest.
+    static MET: RefCell<(Vec<usize>, bool)> = const { RefCell::new((Vec::new(), true)) };
+}
+
+/// Begins a model, in which what is compared first is the lower or the higher one.
+pub(crate) fn forget_order(first_is_lower: bool) {
+    MET.set((Vec::new(), first_is_lower));
 }
 
 /// A model has failed and is being torn down: there is nothing more to find.
@@ -52,6 +62,17 @@ pub(crate) mod sync {
         #[track_caller]
         pub(crate) fn store(&self, value: usize, ordering: Ordering) {
             self.inner().store(value, ordering);
+        }
+
+        #[track_caller]
+        pub(crate) fn compare_exchange(
+            &self,
+            from: usize,
+            to: usize,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<usize, usize> {
+            self.inner().compare_exchange(from, to, success, failure)
         }
 
         fn inner(&self) -> &loom::sync::atomic::AtomicUsize {
@@ -137,6 +158,26 @@ pub(crate) mod sync {
                 channel
             })
         }
+    }
+
+    /// An order that is the same in every run of a model, as that of addresses is not.
+    pub(crate) fn precedes<T>(one: &T, other: &T) -> bool {
+        super::MET.with_borrow_mut(|(met, first_is_lower)| {
+            let mut place = |address: usize| {
+                let known = met.iter().position(|other| *other == address);
+                known.unwrap_or_else(|| {
+                    met.push(address);
+                    met.len() - 1
+                })
+            };
+            let [one, other] = [one, other].map(|it| place(std::ptr::from_ref(it).addr()));
+            (one < other) == *first_is_lower
+        })
+    }
+
+    /// Lets the others go on, who must change what is waited for.
+    pub(crate) fn pause(_attempt: u32) {
+        loom::thread::yield_now();
     }
 
     /// To loom a lock is a lock, however it waits.

@@ -10,58 +10,65 @@
 //! *Bounded*: a message in the queue occupies a place. A sender that finds no place waits in `room`, and
 //! whoever frees a place hands it to the first there; nobody overtakes. The place of a sender that is
 //! cancelled with it goes to the next. `senders_wait` tells whoever holds the queue's lock that it must
-//! look into `room`, and is set under both locks. The order of locks is `room`, then the line's;
-//! `taken`, then the line's.
+//! look into `room`, and is set under both locks. The order of locks is `room`, then the line's.
 //!
-//! *Rendezvous* (capacity 0): there is one place, and a sender that has filled it waits in `taken` until the
-//! receiver has taken its message: until then it can take it back, when it is cancelled or the
-//! receiver goes. Deposits are numbered, so that a sender knows its own. Only messages that were put back
-//! by a cancelled receiver can stand before a deposit, and nothing after it.
+//! *Rendezvous* (capacity 0): there is no place. A sender that finds no receiver waits in `room` as a select with one case,
+//! whose offer is its message: a receiver that chooses it takes the message from the sender's own stack and signals
+//! it. So a message is with its sender until it is taken. The receiver looks into `room` and lines up in one step,
+//! with both locks held, as the sender does. Only messages that were put back by a cancelled receiver are in the
+//! queue.
+//!
+//! *Selects* (`cases.rs`). Whoever hands a message over first chooses the receiver, for it may wait elsewhere as well and
+//! have been served there; so `waiting` does not say that somebody can be had. The locks are as above, and no
+//! case holds one of them while another case is looked at.
 
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::cases::Sending;
 use super::{RecvTimeoutError, SendError, TryRecvError, TrySendError};
-use crate::rt::{self, Instant, Reason, WaitQueue, Waited};
+use crate::rt::{self, Chosen, Instant, Locked, Manner, Reason, WaitQueue, Waited, Woken};
 use crate::sync::line::{Line, Turn};
+use crate::sync::select::{Operation, Outgoing};
 
 /// The receiver was given a message.
 const HANDED: usize = 0;
 /// The last sender has gone.
 const NO_SENDERS: usize = 1;
 
+/// A sender has a place, or the receiver has gone.
+const PLACE: usize = 0;
+/// The message that a sender offered was taken.
+const TAKEN: usize = 1;
+
 /// A batch that has grown beyond this is freed when it is empty.
 const KEPT: usize = 1024;
 
 /// See the module's text.
 pub(super) struct Channel<T> {
-    line: Line<State<T>>,
+    pub(super) line: Line<State<T>>,
     handed: UnsafeCell<Option<T>>,
     senders: AtomicUsize,
-    kind: Kind,
-    room: WaitQueue,
-    taken: WaitQueue,
+    pub(super) kind: Kind,
+    pub(super) room: WaitQueue,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Unbounded,
     Bounded,
     Rendezvous,
 }
 
-struct State<T> {
-    queue: VecDeque<T>,
+pub(super) struct State<T> {
+    pub(super) queue: VecDeque<T>,
     /// Places that are free. Negative if more messages than places are there: those put back.
     places: isize,
-    senders_wait: bool,
-    senders_gone: bool,
-    receiver_gone: bool,
-    /// How many messages were put into the place of a rendezvous, and how many of those are out.
-    deposits: u64,
-    withdrawals: u64,
+    pub(super) senders_wait: bool,
+    pub(super) senders_gone: bool,
+    pub(super) receiver_gone: bool,
 }
 
 /// Messages that the receiver has taken out of the queue and not yet returned.
@@ -74,7 +81,7 @@ unsafe impl<T: Send> Sync for Channel<T> {}
 impl<T> Channel<T> {
     /// `capacity`: none is unbounded.
     pub(super) fn new(capacity: Option<usize>) -> Channel<T> {
-        let places = capacity.unwrap_or(0).max(1);
+        let places = capacity.unwrap_or(0);
         Channel {
             line: Line::new(State {
                 queue: VecDeque::new(),
@@ -82,8 +89,6 @@ impl<T> Channel<T> {
                 senders_wait: false,
                 senders_gone: false,
                 receiver_gone: false,
-                deposits: 0,
-                withdrawals: 0,
             }),
             handed: UnsafeCell::new(None),
             senders: AtomicUsize::new(1),
@@ -93,7 +98,6 @@ impl<T> Channel<T> {
                 Some(_) => Kind::Bounded,
             },
             room: WaitQueue::new(),
-            taken: WaitQueue::new(),
         }
     }
 }
@@ -108,9 +112,9 @@ impl<T> Channel<T> {
             drop(state);
             return Err(SendError(message));
         }
-        if state.waiting() > 0 {
-            self.hand_over(state, message);
-        } else {
+        if state.waiting() == 0 {
+            state.queue.push_back(message);
+        } else if let Err((mut state, message)) = self.hand_over(state, message) {
             state.queue.push_back(message);
         }
         Ok(())
@@ -129,14 +133,16 @@ impl<T> Channel<T> {
     /// Sends into a bounded channel, if there is a place; into a rendezvous, if the receiver waits.
     #[inline]
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        let mut state = self.line.lock();
+        let state = self.line.lock();
         if state.receiver_gone {
             drop(state);
-            Err(TrySendError::Disconnected(message))
-        } else if state.waiting() > 0 {
-            self.hand_over(state, message);
-            Ok(())
-        } else if self.kind == Kind::Bounded && state.take_place() {
+            return Err(TrySendError::Disconnected(message));
+        }
+        let (mut state, message) = match self.hand_over(state, message) {
+            Ok(()) => return Ok(()),
+            Err(back) => back,
+        };
+        if state.take_place() {
             state.queue.push_back(message);
             Ok(())
         } else {
@@ -146,6 +152,9 @@ impl<T> Channel<T> {
     }
 
     fn send_slow(&self, message: T) -> Result<(), SendError<T>> {
+        if self.kind == Kind::Rendezvous {
+            return self.offer(message);
+        }
         self.room.wait_or_pass(
             Reason::Send,
             Instant::NEVER,
@@ -157,43 +166,60 @@ impl<T> Channel<T> {
             },
             |_place| self.free_place(),
         );
-        // We have a place, or there is no receiver any more.
-        let mut state = self.line.lock();
+        self.fill_place(message)
+    }
+
+    /// The sender has a place, or there is no receiver any more.
+    pub(super) fn fill_place(&self, message: T) -> Result<(), SendError<T>> {
+        let state = self.line.lock();
         if state.receiver_gone {
             drop(state);
             return Err(SendError(message));
         }
-        if state.waiting() > 0 {
-            self.hand_over(state, message);
-            self.free_place();
-            return Ok(());
+        match self.hand_over(state, message) {
+            Ok(()) => self.free_place(),
+            Err((mut state, message)) => state.queue.push_back(message),
         }
-        state.queue.push_back(message);
-        if self.kind == Kind::Bounded {
-            return Ok(());
-        }
-        state.deposits += 1;
-        let deposit = Deposit {
-            channel: self,
-            number: state.deposits,
+        Ok(())
+    }
+
+    /// Waits until the receiver takes the message from here.
+    fn offer(&self, message: T) -> Result<(), SendError<T>> {
+        let sending = Sending::new(self, Outgoing::new(message));
+        let manner = Manner {
+            is_biased: true,
+            reason: Reason::Send,
+            deadline: Instant::NEVER,
         };
-        drop(state);
-        deposit.wait()
+        rt::select([&sending], manner);
+        sending.finish()
     }
 
-    /// Gives a message to the receiver, which waits.
+    /// Gives a message to the receiver, if that waits.
     #[inline]
-    fn hand_over(&self, mut state: Turn<'_, State<T>>, message: T) {
-        // SAFETY: the lock is held and the receiver is in line: it does not look, nor do others write.
-        unsafe { *self.handed.get() = Some(message) };
-        let woken = state.signal_first(HANDED);
+    fn hand_over<'channel>(
+        &self,
+        mut state: Turn<'channel, State<T>>,
+        message: T,
+    ) -> Result<(), (Turn<'channel, State<T>>, T)> {
+        let Some(receiver) = state.choose_first() else {
+            return Err((state, message));
+        };
+        let woken = self.hand_to(receiver, message);
         drop(state);
-        if let Some(woken) = woken {
-            woken.wake();
-        }
+        woken.wake();
+        Ok(())
     }
 
-    fn free_place(&self) {
+    /// Gives a message to the receiver, which was chosen.
+    #[inline]
+    pub(super) fn hand_to(&self, receiver: Chosen<'_>, message: T) -> Woken {
+        // SAFETY: the lock is held and the receiver was in line: it does not look, nor do others write.
+        unsafe { *self.handed.get() = Some(message) };
+        receiver.signal(HANDED)
+    }
+
+    pub(super) fn free_place(&self) {
         let mut state = self.line.lock();
         state.places += 1;
         let wanted = state.senders_wait;
@@ -210,7 +236,7 @@ impl<T> Channel<T> {
         let mut state = self.line.lock();
         let mut woken = None;
         if state.places > 0 {
-            woken = room.signal_first(0);
+            woken = room.signal_first(PLACE);
             state.places -= isize::from(woken.is_some());
         }
         state.senders_wait = room.len() > 0;
@@ -257,11 +283,17 @@ impl<T> Channel<T> {
     fn receive_slow(&self, batch: &Batch<T>, deadline: Instant) -> Result<T, RecvTimeoutError> {
         self.trim(batch);
         let mut taken = None;
+        let mut offers = self.lock_offers();
         let waited = self.line.wait(
             Reason::Receive,
             deadline,
             |state| {
                 taken = self.take(state, batch);
+                if let Some(mut offers) = offers.take()
+                    && taken.is_none()
+                {
+                    taken = offers.choose_first().map(Self::take_offer);
+                }
                 taken.is_some() || state.senders_gone
             },
             |token| self.put_back(token),
@@ -271,8 +303,7 @@ impl<T> Channel<T> {
                 let taken = taken.ok_or(RecvTimeoutError::Disconnected)?;
                 Ok(self.finish(taken))
             }
-            Waited::Signalled(HANDED) => self.handed().ok_or(RecvTimeoutError::Disconnected),
-            Waited::Signalled(_) => Err(RecvTimeoutError::Disconnected),
+            Waited::Signalled(token) => self.accept(token).ok_or(RecvTimeoutError::Disconnected),
             Waited::TimedOut => Err(RecvTimeoutError::Timeout),
         }
     }
@@ -282,10 +313,17 @@ impl<T> Channel<T> {
             return Ok(message);
         }
         self.trim(batch);
+        let mut offers = self.lock_offers();
         let mut state = self.line.lock();
-        let taken = self.take(&mut state, batch);
+        let mut taken = self.take(&mut state, batch);
+        if let Some(offers) = &mut offers
+            && taken.is_none()
+        {
+            taken = offers.choose_first().map(Self::take_offer);
+        }
         let senders_gone = state.senders_gone;
         drop(state);
+        drop(offers);
         match taken {
             Some(taken) => Ok(self.finish(taken)),
             None if senders_gone => Err(TryRecvError::Disconnected),
@@ -293,43 +331,59 @@ impl<T> Channel<T> {
         }
     }
 
+    /// Those who offer a message; only a rendezvous has them. To be locked before the line.
+    #[inline]
+    pub(super) fn lock_offers(&self) -> Option<Locked<'_>> {
+        (self.kind == Kind::Rendezvous).then(|| self.room.lock())
+    }
+
     /// What the queue has, under its lock.
     #[inline]
-    fn take(&self, state: &mut State<T>, batch: &Batch<T>) -> Option<Taken<T>> {
+    pub(super) fn take(&self, state: &mut State<T>, batch: &Batch<T>) -> Option<Taken<T>> {
         if self.kind == Kind::Unbounded {
             let mut batch = batch.borrow_mut();
             mem::swap(&mut state.queue, &mut batch);
             return batch.pop_front().map(|message| Taken {
                 message,
-                place_wanted: false,
+                then: Then::Nothing,
             });
         }
         let message = state.queue.pop_front()?;
         state.places += 1;
-        if state.queue.is_empty() {
-            state.withdrawals = state.deposits;
+        let then = match state.senders_wait {
+            true => Then::Admit,
+            false => Then::Nothing,
+        };
+        Some(Taken { message, then })
+    }
+
+    /// What a sender offers, who was chosen from the offers, which are still locked.
+    pub(super) fn take_offer(sender: Chosen<'_>) -> Taken<T> {
+        let offer = sender.offer().cast::<Cell<Option<T>>>();
+        // SAFETY: it lies in the case of a sender's select (see `Sending::enter`), which cannot leave before it was
+        // signalled, and nobody else may look there until then.
+        let message = unsafe { (*offer).take() };
+        let woken = sender.signal(TAKEN);
+        Taken {
+            message: message.expect("who offers has a message"),
+            then: Then::Wake(woken),
         }
-        Some(Taken {
-            message,
-            place_wanted: state.senders_wait,
-        })
     }
 
     /// Tells the senders that something was taken; without the lock.
     #[inline]
-    fn finish(&self, taken: Taken<T>) -> T {
-        if self.kind == Kind::Rendezvous {
-            self.taken.wake_one();
-        }
-        if taken.place_wanted {
-            self.admit();
+    pub(super) fn finish(&self, taken: Taken<T>) -> T {
+        match taken.then {
+            Then::Nothing => {}
+            Then::Admit => self.admit(),
+            Then::Wake(woken) => woken.wake(),
         }
         taken.message
     }
 
     /// The receiver is cancelled with a signal in its hand.
     #[cold]
-    fn put_back(&self, token: usize) {
+    pub(super) fn put_back(&self, token: usize) {
         if token == HANDED
             && let Some(message) = self.handed()
         {
@@ -337,6 +391,12 @@ impl<T> Channel<T> {
             state.queue.push_front(message);
             state.places -= 1;
         }
+    }
+
+    /// What the receiver that was signalled has; none if there is no sender any more.
+    #[inline]
+    pub(super) fn accept(&self, token: usize) -> Option<T> {
+        if token == HANDED { self.handed() } else { None }
     }
 
     /// The message handed over, for the receiver that was signalled.
@@ -349,95 +409,44 @@ impl<T> Channel<T> {
 
     /// Gives back the memory of a large batch that is used up.
     #[inline]
-    fn trim(&self, batch: &Batch<T>) {
+    pub(super) fn trim(&self, batch: &Batch<T>) {
         let mut batch = batch.borrow_mut();
         if batch.capacity() > KEPT {
             *batch = VecDeque::new();
         }
     }
 
-    /// The receiver goes: what nobody waits to have back is dropped here.
+    /// The receiver goes: what is left is dropped here.
     pub(super) fn remove_receiver(&self) {
         let mut state = self.line.lock();
         state.receiver_gone = true;
-        let awaited = usize::from(state.withdrawals < state.deposits);
-        let left = state.queue.len() - awaited;
-        let kept = state.queue.split_off(left);
-        let messages = mem::replace(&mut state.queue, kept);
+        let messages = mem::take(&mut state.queue);
         drop(state);
         self.room.wake_all();
-        self.taken.wake_all();
         drop(messages);
     }
 }
 
-/// A message that left the queue, and whether a sender waits for its place.
-struct Taken<T> {
+/// A message that was taken, and what is to be done for the senders.
+pub(super) struct Taken<T> {
     message: T,
-    place_wanted: bool,
+    then: Then,
+}
+
+enum Then {
+    Nothing,
+    /// One waits for the place.
+    Admit,
+    /// It is this one whose offer was taken.
+    Wake(Woken),
 }
 
 impl<T> State<T> {
     /// Takes a place, unless others wait for one.
     #[inline]
-    fn take_place(&mut self) -> bool {
+    pub(super) fn take_place(&mut self) -> bool {
         let free = self.places > 0 && !self.senders_wait;
         self.places -= isize::from(free);
         free
-    }
-}
-
-/// A sender's message in the place of a rendezvous. Dropping it takes the message back, if it is still
-/// there.
-struct Deposit<'channel, T> {
-    channel: &'channel Channel<T>,
-    number: u64,
-}
-
-impl<T> Deposit<'_, T> {
-    fn wait(self) -> Result<(), SendError<T>> {
-        let channel = self.channel;
-        loop {
-            let state = channel.line.lock();
-            let gone = state.receiver_gone;
-            let withdrawn = state.withdrawals >= self.number;
-            drop(state);
-            if withdrawn {
-                return Ok(());
-            }
-            if gone {
-                return self
-                    .withdraw()
-                    .map_or(Ok(()), |message| Err(SendError(message)));
-            }
-            channel.taken.wait_or_pass(
-                Reason::Send,
-                Instant::NEVER,
-                || {
-                    let state = channel.line.lock();
-                    state.receiver_gone || state.withdrawals >= self.number
-                },
-                // It says that this message was taken, which is of no use to others.
-                |_| {},
-            );
-        }
-    }
-
-    fn withdraw(&self) -> Option<T> {
-        let mut state = self.channel.line.lock();
-        if state.withdrawals >= self.number {
-            return None;
-        }
-        state.withdrawals = self.number;
-        let message = state.queue.pop_back();
-        drop(state);
-        self.channel.free_place();
-        message
-    }
-}
-
-impl<T> Drop for Deposit<'_, T> {
-    fn drop(&mut self) {
-        drop(self.withdraw());
     }
 }

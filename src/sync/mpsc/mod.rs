@@ -21,6 +21,7 @@
 //! });
 //! ```
 
+mod cases;
 mod channel;
 mod receiver;
 mod sender;

@@ -27,6 +27,11 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// What a select works on.
+    pub(super) fn parts(&self) -> (&Channel<T>, &Batch<T>) {
+        (&self.channel, &self.batch)
+    }
+
     /// Waits for a message.
     ///
     /// # Errors

@@ -27,6 +27,11 @@ impl<T> Sender<T> {
         Sender { channel }
     }
 
+    /// What a select works on.
+    pub(super) fn channel(&self) -> &Channel<T> {
+        &self.channel
+    }
+
     /// Sends a message. Never suspends.
     ///
     /// # Errors
@@ -48,6 +53,11 @@ impl<T> Sender<T> {
 impl<T> SyncSender<T> {
     pub(super) fn new(channel: Arc<Channel<T>>) -> SyncSender<T> {
         SyncSender { channel }
+    }
+
+    /// What a select works on.
+    pub(super) fn channel(&self) -> &Channel<T> {
+        &self.channel
     }
 
     /// Sends a message, when there is room for it; with a capacity of 0, when the receiver takes it.

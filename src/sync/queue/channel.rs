@@ -4,11 +4,13 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
+use super::cases::Getting;
 use super::core::{Core, RENDEZVOUS};
 use super::iter::{Get, Iter, TryIter};
 use super::store::Ring;
 use super::{Closed, GetTimeoutError, PutError, PutTimeoutError, TryGetError, TryPutError};
 use crate::rt::Instant;
+use crate::sync::select::{Receive, sealed::Sealed};
 
 /// A rendezvous: it holds nothing, so who puts a value waits until somebody gets it.
 ///
@@ -229,6 +231,20 @@ impl<T> Channel<T> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.core.is_closed()
+    }
+}
+
+impl<T> Sealed for Channel<T> {}
+
+impl<T> Receive for Channel<T> {
+    type Output = Result<T, Closed>;
+    type Operation<'queue>
+        = Getting<'queue, T, Ring<T>>
+    where
+        Self: 'queue;
+
+    fn to_receive(&self) -> Self::Operation<'_> {
+        Getting::new(&self.core)
     }
 }
 

@@ -23,7 +23,7 @@ use std::mem;
 
 use super::error::{GetTimeoutError, PutTimeoutError, TryGetError, TryPutError};
 use super::offers::{CLOSED, DONE, Offer, Offers};
-use crate::rt::{self, Instant, Reason, WaitQueue, Waited, Woken};
+use crate::rt::{self, Instant, Look, Reason, Stand, WaitQueue, Waited, Woken};
 use crate::sync::line::{Line, Turn};
 
 /// The capacity of a queue that is never full.
@@ -32,7 +32,7 @@ pub(super) const UNBOUNDED: usize = usize::MAX;
 pub(super) const RENDEZVOUS: usize = 0;
 
 /// In which order values leave.
-pub(super) trait Store<T>: Sized {
+pub trait Store<T>: Sized {
     /// What is not under the queue's lock.
     type Aside;
 
@@ -46,21 +46,21 @@ pub(super) trait Store<T>: Sized {
     fn pop(&mut self) -> Option<T>;
 
     /// Takes the next value without the queue's lock, for a store whose [`pop`](Self::pop) gives nothing. The caller has a
-    /// right to one. Nothing is lost if it panics.
-    fn pop_aside(aside: &Self::Aside, line: &Line<State<T, Self>>) -> T;
+    /// right to one. `locked` calls what it is given under the lock. Nothing is lost if this panics.
+    fn pop_aside(aside: &Self::Aside, locked: impl FnOnce(&mut dyn FnMut(&mut Self))) -> T;
 }
 
 /// See the module's text.
-pub(super) struct Core<T, S: Store<T>> {
+pub struct Core<T, S: Store<T>> {
     /// The getters' line.
-    line: Line<State<T, S>>,
+    pub(super) line: Line<State<T, S>>,
     joiners: WaitQueue,
     capacity: usize,
     aside: S::Aside,
 }
 
 pub(super) struct State<T, S> {
-    pub(super) store: S,
+    store: S,
     offers: Offers<T>,
     /// Values that were put and not yet taken.
     length: usize,
@@ -72,7 +72,7 @@ pub(super) struct State<T, S> {
 }
 
 /// What a getter finds.
-enum Claim {
+pub(super) enum Claim {
     /// It has a right to a value; the putter whose offer was accepted for it is to be woken.
     Right(Option<Woken>),
     Nothing,
@@ -277,11 +277,7 @@ impl<T, S: Store<T>> Core<T, S> {
                 claim = self.claim(state);
                 !matches!(claim, Claim::Nothing)
             },
-            |token| {
-                if token == DONE {
-                    self.release(self.line.lock());
-                }
-            },
+            |token| self.pass_on(token),
         );
         match (waited, claim) {
             (Waited::Ready, Claim::Right(putter)) => {
@@ -297,20 +293,44 @@ impl<T, S: Store<T>> Core<T, S> {
     /// Takes a right to a value, if there is one; under the lock.
     #[inline]
     fn claim(&self, state: &mut State<T, S>) -> Claim {
-        if state.free > 0 {
-            state.free -= 1;
-            return Claim::Right(None);
-        }
+        let claim = state.claim_stored();
         if self.capacity == RENDEZVOUS
+            && matches!(claim, Claim::Nothing)
             && let Some((value, putter)) = state.take_offer()
         {
             state.add(value);
             return Claim::Right(Some(putter));
         }
-        if state.is_over() {
-            Claim::Closed
-        } else {
-            Claim::Nothing
+        claim
+    }
+
+    /// As [`claim`](Self::claim), for a case of a select.
+    pub(super) fn claim_for(
+        &self,
+        state: &mut State<T, S>,
+        stand: &Stand<'_, '_>,
+    ) -> (Look, Claim) {
+        let mut claim = Claim::Nothing;
+        let look = stand.attempt(|| {
+            claim = state.claim_stored();
+            !matches!(claim, Claim::Nothing)
+        });
+        if look != Look::Wait || self.capacity != RENDEZVOUS || state.is_closed {
+            return (look, claim);
+        }
+        match state.offers.take_for(stand) {
+            Ok((value, putter)) => {
+                state.add(value);
+                (Look::Done, Claim::Right(Some(putter)))
+            }
+            Err(look) => (look, Claim::Nothing),
+        }
+    }
+
+    /// A getter was given this token, and has no use for it.
+    pub(super) fn pass_on(&self, token: usize) {
+        if token == DONE {
+            self.release(self.line.lock());
         }
     }
 
@@ -324,7 +344,7 @@ impl<T, S: Store<T>> Core<T, S> {
 
     /// Takes a value. The caller has a right to one, and uses it up.
     #[inline]
-    fn take(&self, mut state: Turn<'_, State<T, S>>) -> T {
+    pub(super) fn take(&self, mut state: Turn<'_, State<T, S>>) -> T {
         if let Some(value) = state.store.pop() {
             self.settle(state);
             return value;
@@ -350,7 +370,7 @@ impl<T, S: Store<T>> Core<T, S> {
 
     fn pop_aside(&self) -> T {
         let right = Right(self);
-        let value = S::pop_aside(&self.aside, &self.line);
+        let value = S::pop_aside(&self.aside, |act| act(&mut self.line.lock().store));
         mem::forget(right);
         value
     }
@@ -436,6 +456,19 @@ impl<T, S: Store<T>> State<T, S> {
         self.unfinished += 1;
     }
 
+    /// Takes a right to a value that is in the store, if one is free.
+    #[inline]
+    fn claim_stored(&mut self) -> Claim {
+        if self.free > 0 {
+            self.free -= 1;
+            Claim::Right(None)
+        } else if self.is_over() {
+            Claim::Closed
+        } else {
+            Claim::Nothing
+        }
+    }
+
     #[inline]
     fn take_offer(&mut self) -> Option<(T, Woken)> {
         if self.is_closed {
@@ -482,7 +515,7 @@ impl<T, S: Store<T>> Drop for Offered<'_, T, S> {
 }
 
 /// A right to a value that is in the store. Dropping it gives it up.
-struct Right<'get, T, S: Store<T>>(&'get Core<T, S>);
+pub(super) struct Right<'get, T, S: Store<T>>(pub(super) &'get Core<T, S>);
 
 impl<T, S: Store<T>> Drop for Right<'_, T, S> {
     fn drop(&mut self) {

@@ -14,20 +14,19 @@
 use std::cmp::Ordering;
 use std::mem;
 
-use super::core::{State, Store};
+use super::core::Store;
 use crate::rt;
-use crate::sync::line::Line;
 use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Values that have come, under the queue's lock.
-pub(super) struct Arrivals<T> {
+pub struct Arrivals<T> {
     entries: Vec<Entry<T>>,
     first: i64,
     last: i64,
 }
 
 /// All other values.
-pub(super) struct Heap<T> {
+pub struct Heap<T> {
     entries: Vec<Entry<T>>,
     /// So many of them, from the beginning on, are a heap.
     sorted: usize,
@@ -74,10 +73,10 @@ impl<T: Ord> Store<T> for Arrivals<T> {
         None
     }
 
-    fn pop_aside(heap: &Mutex<Heap<T>>, line: &Line<State<T, Self>>) -> T {
+    fn pop_aside(heap: &Mutex<Heap<T>>, locked: impl FnOnce(&mut dyn FnMut(&mut Self))) -> T {
         let mut heap = lock(heap);
         let mut arrived = mem::take(&mut heap.spare);
-        mem::swap(&mut line.lock().store.entries, &mut arrived);
+        locked(&mut |arrivals| mem::swap(&mut arrivals.entries, &mut arrived));
         heap.entries.append(&mut arrived);
         heap.spare = arrived;
         heap.pop().expect("there is a value for each right")

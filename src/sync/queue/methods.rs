@@ -2,7 +2,7 @@
 
 /// `$order`: how the values 1 and 2 leave that came in this order.
 macro_rules! methods {
-    ($queue:ident, [T $(: $bound:ident)?], $store:expr, $aside:expr, $order:literal) => {
+    ($queue:ident, [T $(: $bound:ident)?], $store:ident, $aside:expr, $order:literal) => {
         impl<T $(: $bound)?> UnwindSafe for $queue<T> {}
         impl<T $(: $bound)?> RefUnwindSafe for $queue<T> {}
 
@@ -23,7 +23,7 @@ macro_rules! methods {
             #[must_use]
             pub const fn new(capacity: usize) -> Self {
                 assert!(capacity > 0, "a queue without places: use `unbounded`, or a `Channel`");
-                Self { core: Core::new($store, $aside, capacity) }
+                Self { core: Core::new($store::new(), $aside, capacity) }
             }
 
             /// A queue that is never full: putting never waits.
@@ -37,7 +37,7 @@ macro_rules! methods {
             /// ```
             #[must_use]
             pub const fn unbounded() -> Self {
-                Self { core: Core::new($store, $aside, UNBOUNDED) }
+                Self { core: Core::new($store::new(), $aside, UNBOUNDED) }
             }
 
             /// Puts a value, when there is room for it.
@@ -399,6 +399,20 @@ macro_rules! methods {
             #[must_use]
             pub fn capacity(&self) -> Option<usize> {
                 self.core.capacity()
+            }
+        }
+
+        impl<T $(: $bound)?> Sealed for $queue<T> {}
+
+        impl<T $(: $bound)?> Receive for $queue<T> {
+            type Output = Result<T, Closed>;
+            type Operation<'queue>
+                = Getting<'queue, T, $store<T>>
+            where
+                Self: 'queue;
+
+            fn to_receive(&self) -> Self::Operation<'_> {
+                Getting::new(&self.core)
             }
         }
 

@@ -16,6 +16,8 @@
 //! What waits suspends the green thread, or blocks the plain OS thread; `try_*`, `close` and `task_done` never do (for the one
 //! exception see [`PriorityQueue`]).
 //!
+//! All of them can be received from in a [`select!`](crate::sync::select!): `get(queue) -> value`.
+//!
 //! ```
 //! use sylvan::sync::queue::Queue;
 //! use sylvan::thread;
@@ -36,6 +38,7 @@
 //! assert_eq!(sum, 45);
 //! ```
 
+mod cases;
 mod channel;
 mod core;
 mod error;
@@ -52,6 +55,8 @@ use std::time::Duration;
 use self::core::{Core, UNBOUNDED};
 use crate::rt::Instant;
 use crate::sync::Mutex;
+use crate::sync::select::{Receive, sealed::Sealed};
+use cases::Getting;
 use heap::{Arrivals, Heap};
 use iter::Get;
 use methods::methods;
@@ -112,6 +117,6 @@ pub struct PriorityQueue<T: Ord> {
     core: Core<T, Arrivals<T>>,
 }
 
-methods!(Queue, [T], Ring::new(), (), "[1, 2]");
-methods!(LifoQueue, [T], Stack::new(), (), "[2, 1]");
-methods!(PriorityQueue, [T: Ord], Arrivals::new(), Mutex::new(Heap::new()), "[1, 2]");
+methods!(Queue, [T], Ring, (), "[1, 2]");
+methods!(LifoQueue, [T], Stack, (), "[2, 1]");
+methods!(PriorityQueue, [T: Ord], Arrivals, Mutex::new(Heap::new()), "[1, 2]");

@@ -15,7 +15,7 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::rt::Woken;
+use crate::rt::{Choice, Look, Stand, Woken};
 use crate::sync::line::Line;
 
 /// The token of a putter whose value was taken, and of a getter that has a right to a value.
@@ -104,6 +104,32 @@ impl<T> Offers<T> {
             return None;
         }
         self.signal(DONE, Option::take)
+    }
+
+    /// As [`take`](Self::take), on behalf of a case of a select, which is done if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub(super) fn take_for(&mut self, stand: &Stand<'_, '_>) -> Result<(T, Woken), Look> {
+        let mut at = self.first;
+        // SAFETY: listed offers are alive.
+        while let Some(offer) = unsafe { at.as_ref() } {
+            at = offer.next.get();
+            let mut putter = offer.line.lock();
+            match putter.choose_first_for(stand) {
+                Choice::Chosen(chosen) => {
+                    let woken = chosen.signal(DONE);
+                    self.withdraw(offer);
+                    let value = putter.take().expect("who waits has its value");
+                    return Ok((value, woken));
+                }
+                // Whose offer it is withdraws it.
+                Choice::Nobody => {}
+                Choice::TooLate => return Err(Look::TooLate),
+            }
+        }
+        Err(Look::Wait)
     }
 
     /// Tells the first that still waits that its value is not wanted.

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::core::{State, Store};
-use crate::sync::line::Line;
+use super::core::Store;
 
 /// First in, first out.
-pub(super) struct Ring<T>(VecDeque<T>);
+pub struct Ring<T>(VecDeque<T>);
 
 /// Last in, first out.
-pub(super) struct Stack<T>(Vec<T>);
+pub struct Stack<T>(Vec<T>);
 
 impl<T> Ring<T> {
     pub(super) const fn new() -> Ring<T> {
@@ -40,7 +39,7 @@ impl<T> Store<T> for Ring<T> {
         self.0.pop_front()
     }
 
-    fn pop_aside(_: &(), _: &Line<State<T, Self>>) -> T {
+    fn pop_aside(_: &(), _: impl FnOnce(&mut dyn FnMut(&mut Self))) -> T {
         unreachable!("there is a value for each right, and `pop` gives it")
     }
 }
@@ -62,7 +61,7 @@ impl<T> Store<T> for Stack<T> {
         self.0.pop()
     }
 
-    fn pop_aside(_: &(), _: &Line<State<T, Self>>) -> T {
+    fn pop_aside(_: &(), _: impl FnOnce(&mut dyn FnMut(&mut Self))) -> T {
         unreachable!("there is a value for each right, and `pop` gives it")
     }
 }

@@ -10,6 +10,7 @@ mod idle;
 mod inbox;
 mod life;
 mod pulse;
+mod select;
 mod sleep;
 mod wait_queue;
 

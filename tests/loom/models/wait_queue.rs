@@ -13,8 +13,8 @@ use crate::task::{Record, Task};
 use crate::wait_queue::{WaitQueue, Waited};
 
 /// A semaphore whose permits are handed over: what a lock or a channel does with a wait queue.
-struct Semaphore {
-    queue: WaitQueue,
+pub(super) struct Semaphore {
+    pub(super) queue: WaitQueue,
     /// Protected by the queue's lock.
     permits: UnsafeCell<usize>,
 }
@@ -25,10 +25,10 @@ unsafe impl Sync for Semaphore {}
 unsafe impl Send for Semaphore {}
 
 /// What a handed over permit is signalled with.
-const PERMIT: usize = 7;
+pub(super) const PERMIT: usize = 7;
 
 impl Semaphore {
-    fn new() -> Arc<Semaphore> {
+    pub(super) fn new() -> Arc<Semaphore> {
         let semaphore = Semaphore {
             queue: WaitQueue::new(),
             permits: UnsafeCell::new(0),
@@ -39,7 +39,7 @@ impl Semaphore {
     }
 
     /// Adds a permit: to the first in line, or to be found.
-    fn release(&self) {
+    pub(super) fn release(&self) {
         let woken = {
             let mut queue = self.queue.lock();
             let woken = queue.signal_first(PERMIT);
@@ -54,13 +54,18 @@ impl Semaphore {
     }
 
     fn acquire(&self, deadline: Instant) -> Waited {
-        let take = || self.change(|permits| permits.checked_sub(1).map(|left| *permits = left));
         let pass_on = |token| {
             assert_eq!(token, PERMIT);
             self.release();
         };
         self.queue
-            .wait_or_pass(Reason, deadline, || take().is_some(), pass_on)
+            .wait_or_pass(Reason, deadline, || self.take(), pass_on)
+    }
+
+    /// Takes a permit if there is one; under the queue's lock.
+    pub(super) fn take(&self) -> bool {
+        let taken = self.change(|permits| permits.checked_sub(1).map(|left| *permits = left));
+        taken.is_some()
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut usize) -> R) -> R {
@@ -69,20 +74,20 @@ impl Semaphore {
             .with_mut(|permits| change(unsafe { &mut *permits }))
     }
 
-    fn permits(&self) -> usize {
+    pub(super) fn permits(&self) -> usize {
         let _queue = self.queue.lock();
         self.change(|permits| *permits)
     }
 }
 
 /// A thread that is a task, and the memory of its record.
-struct Green<R> {
-    record: Record,
+pub(super) struct Green<R> {
+    pub(super) record: Record,
     thread: thread::JoinHandle<Option<R>>,
 }
 
 impl<R: 'static> Green<R> {
-    fn spawn(f: impl FnOnce() -> R + 'static) -> Green<R> {
+    pub(super) fn spawn(f: impl FnOnce() -> R + 'static) -> Green<R> {
         let record = Task::record();
         let its = record.clone();
         let thread = thread::spawn(move || as_task(&its, f));
@@ -90,18 +95,18 @@ impl<R: 'static> Green<R> {
     }
 
     /// Drops the handle before the end, as a detached task's is.
-    fn detached(self) -> Green<R> {
+    pub(super) fn detached(self) -> Green<R> {
         self.record.release();
         self
     }
 
     /// What it returned; `None` if it was thrown out.
-    fn join(self) -> Option<R> {
+    pub(super) fn join(self) -> Option<R> {
         self.thread.join().unwrap()
     }
 }
 
-fn acquirer(semaphore: &Arc<Semaphore>, deadline: Instant) -> Green<Waited> {
+pub(super) fn acquirer(semaphore: &Arc<Semaphore>, deadline: Instant) -> Green<Waited> {
     let semaphore = semaphore.clone();
     Green::spawn(move || semaphore.acquire(deadline))
 }
