@@ -4,13 +4,13 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
-use super::cases::Getting;
+use super::cases::{Getting, Putting};
 use super::core::{Core, RENDEZVOUS};
 use super::iter::{Get, Iter, TryIter};
 use super::store::Ring;
 use super::{Closed, GetTimeoutError, PutError, PutTimeoutError, TryGetError, TryPutError};
 use crate::rt::Instant;
-use crate::sync::select::{Receive, sealed::Sealed};
+use crate::sync::select::{Outgoing, Receive, Transmit, sealed::Sealed};
 
 /// A rendezvous: it holds nothing, so who puts a value waits until somebody gets it.
 ///
@@ -245,6 +245,19 @@ impl<T> Receive for Channel<T> {
 
     fn to_receive(&self) -> Self::Operation<'_> {
         Getting::new(&self.core)
+    }
+}
+
+impl<T> Transmit for Channel<T> {
+    type Message = T;
+    type Output = Result<(), PutError<T>>;
+    type Operation<'queue>
+        = Putting<'queue, T, Ring<T>>
+    where
+        Self: 'queue;
+
+    fn to_send<'queue>(&'queue self, message: Outgoing<'queue, T>) -> Self::Operation<'queue> {
+        Putting::new(&self.core, message)
     }
 }
 

@@ -23,8 +23,9 @@ use std::mem;
 
 use super::error::{GetTimeoutError, PutTimeoutError, TryGetError, TryPutError};
 use super::offers::{CLOSED, DONE, Offer, Offers};
-use crate::rt::{self, Instant, Look, Reason, Stand, WaitQueue, Waited, Woken};
+use crate::rt::{self, Choice, Instant, Look, Reason, Stand, WaitQueue, Waited, Woken};
 use crate::sync::line::{Line, Turn};
+use crate::sync::select::Outgoing;
 
 /// The capacity of a queue that is never full.
 pub(super) const UNBOUNDED: usize = usize::MAX;
@@ -61,7 +62,7 @@ pub struct Core<T, S: Store<T>> {
 
 pub(super) struct State<T, S> {
     store: S,
-    offers: Offers<T>,
+    pub(super) offers: Offers<T>,
     /// Values that were put and not yet taken.
     length: usize,
     /// Rights to a value that nobody has.
@@ -138,7 +139,7 @@ impl<T, S: Store<T>> Core<T, S> {
 
     #[cold]
     fn put_slow(&self, value: T, deadline: Instant) -> Result<(), PutTimeoutError<T>> {
-        let offer = Offer::new(value);
+        let offer = Offer::new(Some(value));
         let offered = Offered {
             core: self,
             offer: &offer,
@@ -210,6 +211,40 @@ impl<T, S: Store<T>> Core<T, S> {
         state.add(value);
         state.free += usize::from(getter.is_none());
         Ok(getter)
+    }
+
+    /// As [`accept`](Self::accept), for a case of a select with this value. `Done`: it was put, or it is still there
+    /// because the queue is closed.
+    pub(super) fn put_for(
+        &self,
+        state: &mut Turn<'_, State<T, S>>,
+        stand: &Stand<'_, '_>,
+        value: &Outgoing<'_, T>,
+    ) -> (Look, Option<Woken>) {
+        if state.is_closed {
+            return (stand.attempt(|| true), None);
+        }
+        if state.length < self.capacity {
+            let look = stand.attempt(|| true);
+            if look != Look::Done {
+                return (look, None);
+            }
+            // There is a place, so it is not refused.
+            let accepted = value.take().map(|value| self.accept(state, value));
+            return (look, accepted.and_then(Result::ok).flatten());
+        }
+        if self.capacity != RENDEZVOUS {
+            return (Look::Wait, None);
+        }
+        let getter = match state.choose_first_for(stand) {
+            Choice::Chosen(chosen) => chosen.signal(DONE),
+            Choice::Nobody => return (Look::Wait, None),
+            Choice::TooLate => return (Look::TooLate, None),
+        };
+        if let Some(value) = value.take() {
+            state.add(value);
+        }
+        (Look::Done, Some(getter))
     }
 
     /// Moves the first offer into the store, if there is a place for it. Both are to be woken, the putter and the getter

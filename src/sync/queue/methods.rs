@@ -416,6 +416,19 @@ macro_rules! methods {
             }
         }
 
+        impl<T $(: $bound)?> Transmit for $queue<T> {
+            type Message = T;
+            type Output = Result<(), PutError<T>>;
+            type Operation<'queue>
+                = Putting<'queue, T, $store<T>>
+            where
+                Self: 'queue;
+
+            fn to_send<'queue>(&'queue self, message: Outgoing<'queue, T>) -> Self::Operation<'queue> {
+                Putting::new(&self.core, message)
+            }
+        }
+
         impl<T $(: $bound)?> Get for $queue<T> {
             type Value = T;
 

@@ -16,7 +16,7 @@
 //! What waits suspends the green thread, or blocks the plain OS thread; `try_*`, `close` and `task_done` never do (for the one
 //! exception see [`PriorityQueue`]).
 //!
-//! All of them can be received from in a [`select!`](crate::sync::select!): `get(queue) -> value`.
+//! All of them can be cases of a [`select!`](crate::sync::select!): `get(queue) -> value` and `put(queue, value) -> result`.
 //!
 //! ```
 //! use sylvan::sync::queue::Queue;
@@ -55,8 +55,8 @@ use std::time::Duration;
 use self::core::{Core, UNBOUNDED};
 use crate::rt::Instant;
 use crate::sync::Mutex;
-use crate::sync::select::{Receive, sealed::Sealed};
-use cases::Getting;
+use crate::sync::select::{Outgoing, Receive, Transmit, sealed::Sealed};
+use cases::{Getting, Putting};
 use heap::{Arrivals, Heap};
 use iter::Get;
 use methods::methods;

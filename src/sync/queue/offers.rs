@@ -1,6 +1,6 @@
 //! The putters that wait, in their order, each with its value.
 //!
-//! An [`Offer`] lies on its putter's stack: the value, and a line in which the putter stands alone. Who can
+//! An [`Offer`] lies on its putter's stack (that of a select in the heap): the value, and a line in which the putter stands alone. Who can
 //! accept it takes it out of there, for the putter, which need not run for that. The list that the offers are
 //! linked into is part of the queue's state, and so under the queue's lock.
 //!
@@ -43,9 +43,9 @@ pub(super) struct Offers<T> {
 unsafe impl<T: Send> Send for Offers<T> {}
 
 impl<T> Offer<T> {
-    pub(super) fn new(value: T) -> Offer<T> {
+    pub(super) fn new(value: Option<T>) -> Offer<T> {
         Offer {
-            line: Line::new(Some(value)),
+            line: Line::new(value),
             is_listed: Cell::new(false),
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
