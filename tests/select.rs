@@ -105,9 +105,10 @@ fn bodies_of_all_kinds() {
         recv(receiver) -> message => { message.unwrap() },
         default => 0,
     };
+    let also = || 0;
     let chained = select! {
-        recv(receiver) -> message => match message { Ok(message) => message, Err(_) => 0 },
-        default => { 0 }.max(1),
+        recv(receiver) -> message => match message { Ok(message) => message, Err(_) => 1 },
+        default => { also() }.max(1),
     };
     let unnamed = select! { recv(receiver) => 7 };
     assert_eq!((block, comma, chained, unnamed), (6, 5, 5, 7));
@@ -165,21 +166,23 @@ fn operands_of_all_kinds() {
         sender,
         receivers: vec![receiver],
     });
-    let cell = std::cell::RefCell::new(Semaphore::new(1));
     for expected in [1, 2, 3] {
         select! { send(ends.sender, expected) -> sent => sent.unwrap() }
         let receivers = &ends.receivers;
         let boxed: Box<&Receiver<i32>> = Box::new(&receivers[0]);
         let got = match expected {
             1 => select! { recv(ends.receivers[0]) -> message => message },
-            2 => select! { recv((|| &receivers[0])()) -> message => message },
+            2 => select! { recv(receivers.first().unwrap()) -> message => message },
             _ => select! { recv(boxed) -> message => message },
         };
         assert_eq!(got, Ok(expected));
     }
     // A temporary lasts as long as the wait.
-    select! { acquire(cell.borrow()) => {} }
     let (sender, receiver) = channel();
+    let sender = std::cell::RefCell::new(sender);
+    select! { send(sender.borrow(), 3) -> sent => sent.unwrap() }
+    assert_eq!(receiver.recv(), Ok(3));
+    let sender = sender.into_inner();
     sender.send(4).unwrap();
     let mut once = Some(receiver);
     select! { recv(once.take().unwrap()) -> message => assert_eq!(message, Ok(4)) }
@@ -813,7 +816,7 @@ fn receive_all(
 /// permits that wander among selects that lose them.
 #[test]
 fn nothing_is_lost_or_doubled() {
-    let count = scaled(3_000) as u64;
+    let count = scaled(10_000) as u64;
     must_end(|| {
         let (first, from_first): (Vec<_>, Vec<_>) = (0..2).map(|_| sync_channel(0)).unzip();
         let (second, from_second): (Vec<_>, Vec<_>) = (0..2).map(|_| sync_channel(2)).unzip();
@@ -862,7 +865,7 @@ fn member(is_plain: bool, f: impl FnOnce() -> Tally + Send + 'static) -> Joined 
 /// Permits wander among selects, each of which gets one of several and is thrown out now and then.
 #[test]
 fn no_permit_is_lost_or_doubled() {
-    let rounds = scaled(3_000);
+    let rounds = scaled(5_000);
     must_end(|| {
         let semaphores: Arc<[Semaphore; 3]> = Arc::new([const { Semaphore::new(1) }; 3]);
         let inside = Arc::new([const { AtomicUsize::new(0) }; 3]);
