@@ -41,6 +41,9 @@ trait Kind: Send + Sync + Sized + 'static {
     fn try_get(&self) -> Result<Value, TryGetError>;
     fn get_timeout(&self, limit: Duration) -> Result<Value, GetTimeoutError>;
     fn close(&self);
+    /// Puts by a select, of which another case may come first. The value stays there if it was not put.
+    fn select_put(&self, value: &mut Option<Value>, limit: Duration)
+    -> Result<(), PutError<Value>>;
     /// Gets by a select, of which another case may come first.
     fn select(&self, limit: Duration) -> Option<Result<Value, Closed>>;
     /// Of those that hold values only.
@@ -77,6 +80,16 @@ macro_rules! kinds {
             }
             fn close(&self) {
                 self.close();
+            }
+            fn select_put(
+                &self,
+                value: &mut Option<Value>,
+                limit: Duration,
+            ) -> Result<(), PutError<Value>> {
+                select! {
+                    put_from(self, *value) -> put => put,
+                    after(limit) => Ok(()),
+                }
             }
             fn select(&self, limit: Duration) -> Option<Result<Value, Closed>> {
                 select! {
@@ -956,6 +969,115 @@ fn a_select_that_got_leaves_nothing_in_the_other_lines() {
     });
 }
 
+#[test]
+fn a_select_puts_into_whichever_queue_has_room() {
+    run(|| {
+        let (full, channel) = (Arc::new(Queue::new(1)), Arc::new(Channel::new()));
+        full.put(0).unwrap();
+        let put = |full: &Queue<u32>, channel: &Channel<u32>, number| {
+            select! {
+                put(full, number) -> put => put.map(|()| "full"),
+                put(channel, number + 1) -> put => put.map(|()| "channel"),
+                after(MOMENT) => Ok("nobody"),
+            }
+        };
+        assert_eq!(put(&full, &channel, 10), Ok("nobody"));
+        // Its offers are gone.
+        assert_eq!(channel.try_get(), Err(TryGetError::Empty));
+        assert_eq!(full.try_iter().collect::<Vec<_>>(), [0]);
+        assert_eq!(put(&full, &channel, 20), Ok("full"));
+
+        // A getter that waits, one that comes, and a place that comes.
+        let getter = spawn_each(0..1, &channel, |channel, _| {
+            assert_eq!(channel.get(), Ok(31));
+        });
+        settle();
+        assert_eq!(put(&full, &channel, 30), Ok("channel"));
+        join_all(getter);
+        let pair = Arc::new((full.clone(), channel.clone()));
+        let puts = |pair: &Pair, number| {
+            let ended = select! {
+                put(pair.0, number) -> put => put.map(|()| "full"),
+                put(pair.1, number + 1) -> put => put.map(|()| "channel"),
+            };
+            let expected = if number == 40 { "channel" } else { "full" };
+            assert_eq!(ended, Ok(expected));
+        };
+        let putters = spawn_each([40, 50], &pair, puts);
+        settle();
+        assert_eq!(putters[0].state(), State::Waiting(Reason::Select));
+        assert_eq!(channel.try_get(), Ok(41));
+        assert_eq!(full.get(), Ok(20));
+        // The first one was passed over.
+        assert_eq!(full.try_get(), Ok(50));
+        join_all(putters);
+        assert_eq!(channel.try_get(), Err(TryGetError::Empty));
+    });
+}
+
+type Pair = (Arc<Queue<u32>>, Arc<Channel<u32>>);
+
+#[test]
+fn a_select_that_could_not_put_has_the_value_back() {
+    run(|| {
+        let (queue, quit) = (Arc::new(Queue::new(1)), Arc::new(Queue::<u32>::new(1)));
+        queue.put(String::from("there")).unwrap();
+        let (theirs, quits) = (queue.clone(), quit.clone());
+        let selects = thread::spawn(move || {
+            let mut next = Some(String::from("next"));
+            select! {
+                put_from(theirs, next) -> put => put.unwrap(),
+                get(quits) -> end => assert_eq!(end, Err(Closed)),
+            }
+            next
+        });
+        settle();
+        quit.close();
+        assert_eq!(selects.join().unwrap().unwrap(), "next");
+
+        let theirs = queue.clone();
+        let selects = thread::spawn(move || {
+            select! {
+                put(theirs, String::from("last")) -> put => put.unwrap_err().into_inner(),
+            }
+        });
+        settle();
+        queue.close();
+        assert_eq!(selects.join().unwrap(), "last");
+        assert_eq!(queue.iter().collect::<Vec<_>>(), ["there"]);
+    });
+}
+
+/// One puts and one gets, each by a select with other cases; but none serves itself.
+#[test]
+fn two_selects_meet_at_a_channel() {
+    everywhere(|crew| {
+        let (channel, other) = (Arc::new(Channel::new()), Arc::new(Channel::<u32>::new()));
+        let (theirs, others) = (channel.clone(), other.clone());
+        let putter = crew.spawn(move || {
+            for number in 0..50 {
+                select! {
+                    put(theirs, number) -> put => put.unwrap(),
+                    get(others) -> _ => unreachable!("nobody puts there"),
+                }
+            }
+        });
+        for number in 0..50 {
+            select! {
+                get(other) -> _ => unreachable!("nobody puts there"),
+                get(channel) -> got => assert_eq!(got, Ok(number)),
+            }
+        }
+        putter.join();
+        let alone = select! {
+            get(channel) -> _ => "got",
+            put(channel, 1) -> _ => "put",
+            after(MOMENT) => "neither",
+        };
+        assert_eq!(alone, "neither");
+    });
+}
+
 // ── The user's code
 
 /// Uses the queue it was in when it is dropped, and waits.
@@ -1187,7 +1309,7 @@ fn keep_putting<Q: Kind>(queue: &Arc<Q>, ledger: &Arc<Ledger>, mut numbers: Numb
     while let Some(value) = ledger.make() {
         let id = value.id;
         let soon = Duration::from_micros(numbers.below(200));
-        let given_back = match numbers.below(6) {
+        let given_back = match numbers.below(7) {
             0 => queue.try_put(value).err().map(TryPutError::into_inner),
             1 => {
                 let put = queue.put_timeout(value, soon);
@@ -1205,6 +1327,11 @@ fn keep_putting<Q: Kind>(queue: &Arc<Q>, ledger: &Arc<Ledger>, mut numbers: Numb
                 });
                 cancelled(putter, &mut numbers);
                 continue;
+            }
+            4 => {
+                let mut slot = Some(value);
+                let put = queue.select_put(&mut slot, soon);
+                put.err().map(PutError::into_inner).or(slot)
             }
             _ => queue.put(value).err().map(PutError::into_inner),
         };

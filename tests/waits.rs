@@ -170,6 +170,8 @@ const WAITS: &[Row] = &[
     row("select, to get", Reason::Select, One, select_get),
     row("select, to get by priority", Reason::Select, One, select_get_by_priority),
     row("select, to get at a rendezvous", Reason::Select, One, select_get_rendezvous),
+    row("select, to put", Reason::Select, OnePerhaps, select_put),
+    row("select, to put at a rendezvous", Reason::Select, OnePerhaps, select_put_rendezvous),
     row("select, with a time-out", Reason::Select, One, select_timeout),
     row("select, to join", Reason::Select, All, select_join),
     row("accept", Reason::Accept, One, accept),
@@ -862,6 +864,32 @@ fn select_get_rendezvous() -> Wait {
         }
     };
     let serve = move |_: &[Thread]| putters.spawn(|| channel.put(()).unwrap());
+    Wait::new(wait, serve).clean_if(|| channel.try_get().is_err())
+}
+
+fn select_put() -> Wait {
+    let queue = leak(Queue::new(1));
+    queue.put(()).unwrap();
+    let wait = || {
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            put(queue, ()) -> put => put.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    let serve = |_: &[Thread]| queue.try_get().unwrap_or_default();
+    Wait::new(wait, serve).clean_if(|| queue.try_iter().count() <= 1)
+}
+
+fn select_put_rendezvous() -> Wait {
+    let channel = leak(Channel::new());
+    let wait = || {
+        select! {
+            put(channel, ()) -> put => put.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    let serve = |_: &[Thread]| channel.try_get().unwrap_or_default();
     Wait::new(wait, serve).clean_if(|| channel.try_get().is_err())
 }
 
