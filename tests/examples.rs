@@ -658,6 +658,35 @@ fn timeouts_end_what_they_are_around() {
 }
 
 #[test]
+fn work_queue_shares_the_jobs() {
+    let lines = clocked("work_queue", "250");
+    let all = words(&lines);
+    let (jobs, rest) = all.split_at(20);
+    assert_eq!(
+        rest,
+        [
+            "all jobs are done",
+            "3 workers were cancelled",
+            "one alone would have slept for 10.5 units"
+        ]
+    );
+    // Each job was done once, and each worker has done some.
+    let mut slept: Vec<_> = jobs
+        .iter()
+        .filter_map(|line| line.rsplit(' ').next())
+        .collect();
+    slept.sort_unstable();
+    let expected: Vec<_> = (1..=20)
+        .map(|job| format!("{:.2}", f64::from(job) / 20.0))
+        .collect();
+    assert_eq!(slept, expected);
+    for worker in 0..3 {
+        let name = format!("worker {worker} ");
+        assert!(jobs.iter().any(|line| line.starts_with(&name)), "{jobs:?}");
+    }
+}
+
+#[test]
 fn asyncio_tour_goes_through_the_tutorial() {
     let lines = clocked("asyncio_tour", "250");
     let last = lines.len() - 6;

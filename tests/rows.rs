@@ -18,6 +18,7 @@ use support::{HOUR, must_end};
 use sylvan::net::ToSocketAddrs;
 use sylvan::runtime::{OnDeadlock, Runtime};
 use sylvan::signal::{self, Signal, Signals};
+use sylvan::sync::queue::{Channel, LifoQueue, PriorityQueue, Queue};
 use sylvan::sync::{self, mpsc};
 use sylvan::task::{self, Cancelled, Group, Pool, Reason, State, WaitFor};
 use sylvan::thread::{self, JoinHandle};
@@ -69,10 +70,6 @@ const LATER: &[(&str, &str)] = &[
 /// Rows whose case shows a part, and what is missing of the rest.
 const PARTLY: &[(&str, &str)] = &[
     (
-        "queue.Queue, LIFO, Priority, Joinable, Channel (rendezvous), shutdown",
-        "sync::queue: many receivers, LIFO, priorities, joinable",
-    ),
-    (
         "lock.Semaphore, BoundedSemaphore, RLock",
         "sync::ReentrantMutex",
     ),
@@ -82,7 +79,7 @@ const PARTLY: &[(&str, &str)] = &[
     ),
     (
         "Lock, Event, Condition, Semaphore, Barrier, Queue",
-        "sync::{Event, queue}",
+        "sync::Event",
     ),
 ];
 
@@ -390,27 +387,57 @@ fn groups_and_pools() {
 
 fn queues() {
     sylvan::run(|| {
-        // A full one keeps its sender waiting.
-        let (sender, queue) = mpsc::sync_channel(1);
-        let producer = thread::spawn(move || (0..3).for_each(|n| sender.send(n).unwrap()));
+        // A full one keeps who puts waiting, and who finds it empty waits. `shutdown` is the end of it.
+        let queue = Arc::new(Queue::new(1));
+        let theirs = queue.clone();
+        let producer = thread::spawn(move || {
+            (0..3).for_each(|n| theirs.put(n).unwrap());
+            theirs.close();
+        });
         thread::yield_now();
-        assert_eq!(producer.state(), State::Waiting(Reason::Send));
-        // The end of its senders is the end of the queue.
+        assert_eq!(producer.state(), State::Waiting(Reason::QueuePut));
+        assert_eq!(queue.peek(), Ok(0));
         assert_eq!(queue.iter().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(queue.put(3).unwrap_err().into_inner(), 3);
 
-        // A rendezvous: nobody sends before somebody receives.
-        let (sender, channel) = mpsc::sync_channel(0);
-        assert!(sender.try_send("nobody is there").is_err());
-        let meets = thread::spawn(move || sender.send("hello"));
+        // The orders.
+        let (last_first, smallest_first) = (LifoQueue::unbounded(), PriorityQueue::unbounded());
+        for n in [2, 3, 1] {
+            last_first.put(n).unwrap();
+            smallest_first.put(n).unwrap();
+        }
+        assert_eq!(last_first.try_iter().collect::<Vec<_>>(), [1, 3, 2]);
+        assert_eq!(smallest_first.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(smallest_first.close_now(), []); // `shutdown(immediate=True)`
+
+        // Joinable, with many that get.
+        let (jobs, done) = (Queue::new(2), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            let worker = || {
+                for job in &jobs {
+                    thread::yield_now();
+                    done.fetch_add(job, SeqCst);
+                    jobs.task_done();
+                }
+            };
+            for _ in 0..3 {
+                scope.spawn(worker);
+            }
+            (1..=10).for_each(|job| jobs.put(job).unwrap());
+            jobs.join();
+            assert_eq!(done.load(SeqCst), 55);
+            jobs.close();
+        });
+
+        // A rendezvous: nobody puts before somebody gets.
+        let channel = Arc::new(Channel::new());
+        assert!(channel.try_put("nobody is there").is_err());
+        let theirs = channel.clone();
+        let meets = thread::spawn(move || theirs.put("hello"));
         thread::yield_now();
-        assert_eq!(meets.state(), State::Waiting(Reason::Send));
-        assert_eq!(channel.recv(), Ok("hello"));
+        assert_eq!(meets.state(), State::Waiting(Reason::QueuePut));
+        assert_eq!(channel.get(), Ok("hello"));
         meets.join().unwrap().unwrap();
-
-        // `shutdown`: senders are told.
-        let (sender, queue) = mpsc::channel();
-        drop(queue);
-        assert!(sender.send(1).is_err());
     });
 }
 
@@ -906,8 +933,8 @@ fn locks() {
             assert_eq!(waiter.join().unwrap(), 10);
         });
         // `Queue`: first in, first out.
-        let (sender, queue) = mpsc::channel();
-        (0..3).for_each(|n| sender.send(n).unwrap());
+        let queue = Queue::new(3);
+        (0..3).for_each(|n| queue.put(n).unwrap());
         assert_eq!(queue.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
     });
 }

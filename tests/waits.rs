@@ -35,6 +35,7 @@ use sylvan::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use sylvan::runtime::{Handle, Runtime};
 use sylvan::select;
 use sylvan::signal::{Signal, Signals};
+use sylvan::sync::queue::{Channel, LifoQueue, PriorityQueue, Queue};
 use sylvan::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, mpsc};
 use sylvan::task::{self, Cancelled, Group, Pool, Reason, State, WaitFor, nursery};
 use sylvan::thread::{self, JoinHandle, Thread};
@@ -150,11 +151,27 @@ const WAITS: &[Row] = &[
     row("receive, rendezvous", Reason::Receive, One, receive_rendezvous),
     row("send, bounded", Reason::Send, One, send_bounded),
     row("send, rendezvous", Reason::Send, OnePerhaps, send_rendezvous),
+    row("queue get", Reason::QueueGet, One, queue_get),
+    row("queue get with a time-out", Reason::QueueGet, One, queue_get_timeout),
+    row("queue get, last in first out", Reason::QueueGet, One, lifo_queue_get),
+    row("queue get, by priority", Reason::QueueGet, One, priority_queue_get),
+    row("queue get, rendezvous", Reason::QueueGet, One, channel_get),
+    row("queue peek", Reason::QueueGet, All, queue_peek),
+    row("queue put", Reason::QueuePut, OnePerhaps, queue_put),
+    row("queue put with a time-out", Reason::QueuePut, OnePerhaps, queue_put_timeout),
+    row("queue put, by priority", Reason::QueuePut, OnePerhaps, priority_queue_put),
+    row("queue put, rendezvous", Reason::QueuePut, OnePerhaps, channel_put),
+    row("queue join", Reason::QueueJoin, All, queue_join),
     row("select, to receive", Reason::Select, One, select_receive),
     row("select, to receive at a rendezvous", Reason::Select, One, select_receive_rendezvous),
     row("select, to send", Reason::Select, One, select_send),
     row("select, to send at a rendezvous", Reason::Select, OnePerhaps, select_send_rendezvous),
     row("select, to acquire", Reason::Select, One, select_acquire),
+    row("select, to get", Reason::Select, One, select_get),
+    row("select, to get by priority", Reason::Select, One, select_get_by_priority),
+    row("select, to get at a rendezvous", Reason::Select, One, select_get_rendezvous),
+    row("select, to put", Reason::Select, OnePerhaps, select_put),
+    row("select, to put at a rendezvous", Reason::Select, OnePerhaps, select_put_rendezvous),
     row("select, with a time-out", Reason::Select, One, select_timeout),
     row("select, to join", Reason::Select, All, select_join),
     row("accept", Reason::Accept, One, accept),
@@ -650,6 +667,83 @@ fn send_rendezvous() -> Wait {
     Wait::new(move || sender.send(()).unwrap(), serve)
 }
 
+// ── The waits: queues
+
+fn queue_get() -> Wait {
+    let queue = leak(Queue::new(WAITERS));
+    let wait = || queue.get().unwrap();
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn queue_get_timeout() -> Wait {
+    let queue = leak(Queue::new(WAITERS));
+    let wait = || queue.get_timeout(HOUR).unwrap();
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn lifo_queue_get() -> Wait {
+    let queue = leak(LifoQueue::unbounded());
+    let wait = || queue.get().unwrap();
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn priority_queue_get() -> Wait {
+    let queue = leak(PriorityQueue::new(WAITERS));
+    let wait = || queue.get().unwrap();
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn channel_get() -> Wait {
+    let channel = leak(Channel::new());
+    let mut putters = Helpers::default();
+    let wait = || channel.get().unwrap();
+    let serve = move |_: &[Thread]| putters.spawn(|| channel.put(()).unwrap());
+    Wait::new(wait, serve).clean_if(|| channel.try_get().is_err())
+}
+
+fn queue_peek() -> Wait {
+    let queue = leak(Queue::new(1));
+    let wait = || queue.peek().unwrap();
+    Wait::new(wait, once(|_| queue.put(()).unwrap())).clean_if(|| queue.try_get().is_ok())
+}
+
+fn queue_put() -> Wait {
+    let queue = leak(Queue::new(1));
+    queue.put(()).unwrap();
+    let wait = || queue.put(()).unwrap();
+    let serve = |_: &[Thread]| queue.try_get().unwrap_or_default();
+    Wait::new(wait, serve).clean_if(|| queue.try_iter().count() <= 1)
+}
+
+fn queue_put_timeout() -> Wait {
+    let queue = leak(Queue::new(1));
+    queue.put(()).unwrap();
+    let wait = || queue.put_timeout((), HOUR).unwrap();
+    let serve = |_: &[Thread]| queue.try_get().unwrap_or_default();
+    Wait::new(wait, serve).clean_if(|| queue.try_iter().count() <= 1)
+}
+
+fn priority_queue_put() -> Wait {
+    let queue = leak(PriorityQueue::new(1));
+    queue.put(()).unwrap();
+    let wait = || queue.put(()).unwrap();
+    let serve = |_: &[Thread]| queue.try_get().unwrap_or_default();
+    Wait::new(wait, serve).clean_if(|| queue.try_iter().count() <= 1)
+}
+
+fn channel_put() -> Wait {
+    let channel = leak(Channel::new());
+    let wait = || channel.put(()).unwrap();
+    let serve = |_: &[Thread]| channel.try_get().unwrap_or_default();
+    Wait::new(wait, serve).clean_if(|| channel.try_get().is_err())
+}
+
+fn queue_join() -> Wait {
+    let queue = leak(Queue::new(1));
+    queue.put(()).unwrap();
+    Wait::new(|| queue.join(), once(|_| queue.task_done()))
+}
+
 // ── The waits: selects. Each has other cases, of which nothing comes, before and behind.
 
 fn select_receive() -> Wait {
@@ -735,6 +829,68 @@ fn select_join() -> Wait {
             join(task) => task.join().unwrap(),
         }
     })
+}
+
+fn select_get() -> Wait {
+    let queue = leak(Queue::new(WAITERS));
+    let wait = || {
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            get(queue) -> value => value.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn select_get_by_priority() -> Wait {
+    let queue = leak(PriorityQueue::new(WAITERS));
+    let wait = || {
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            get(queue) -> value => value.unwrap(),
+        }
+    };
+    Wait::new(wait, |_| queue.put(()).unwrap()).clean_if(|| queue.try_get().is_err())
+}
+
+fn select_get_rendezvous() -> Wait {
+    let channel = leak(Channel::new());
+    let mut putters = Helpers::default();
+    let wait = || {
+        select! {
+            get(channel) -> value => value.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    let serve = move |_: &[Thread]| putters.spawn(|| channel.put(()).unwrap());
+    Wait::new(wait, serve).clean_if(|| channel.try_get().is_err())
+}
+
+fn select_put() -> Wait {
+    let queue = leak(Queue::new(1));
+    queue.put(()).unwrap();
+    let wait = || {
+        select! {
+            acquire(NEVER) -> _ => unreachable!(),
+            put(queue, ()) -> put => put.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    let serve = |_: &[Thread]| queue.try_get().unwrap_or_default();
+    Wait::new(wait, serve).clean_if(|| queue.try_iter().count() <= 1)
+}
+
+fn select_put_rendezvous() -> Wait {
+    let channel = leak(Channel::new());
+    let wait = || {
+        select! {
+            put(channel, ()) -> put => put.unwrap(),
+            acquire(NEVER) -> _ => unreachable!(),
+        }
+    };
+    let serve = |_: &[Thread]| channel.try_get().unwrap_or_default();
+    Wait::new(wait, serve).clean_if(|| channel.try_get().is_err())
 }
 
 /// It has no permits and gets none.

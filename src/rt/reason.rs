@@ -48,6 +48,9 @@ reasons! {
     Semaphore = "semaphore",
     Receive = "channel receive",
     Send = "channel send",
+    QueueGet = "queue get",
+    QueuePut = "queue put",
+    QueueJoin = "queue join",
     Select = "select",
     Accept = "accept",
     Connect = "connect",
@@ -92,6 +95,9 @@ impl Reason {
             | Reason::Semaphore
             | Reason::Receive
             | Reason::Send
+            | Reason::QueueGet
+            | Reason::QueuePut
+            | Reason::QueueJoin
             | Reason::Select => false,
             // One that sleeps without an end does so on purpose.
             Reason::Sleep

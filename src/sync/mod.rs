@@ -8,7 +8,8 @@
 //! with it: a lock, a notification or a place in a channel that was on its way to the waiter goes to the
 //! next in line. Such an end is no panic, and poisons nothing.
 //!
-//! Beyond std there is [`Semaphore`]; and [`select!`], which waits for whichever of several things comes first.
+//! Beyond std there are [`Semaphore`]; [`queue`], which has queues with many getters; and [`select!`], which waits for
+//! whichever of several things comes first.
 
 mod barrier;
 mod condvar;
@@ -20,6 +21,7 @@ mod mutex;
 mod once;
 mod once_lock;
 mod poison;
+pub mod queue;
 mod rwlock;
 pub mod select;
 mod semaphore;
