@@ -18,6 +18,8 @@ pub(super) struct Connection {
     input: Vec<u8>,
     begin: usize,
     end: usize,
+    /// The last read took all the room there was.
+    was_filled: bool,
     /// Where the protocol writes before it is sent.
     output: Vec<u8>,
     peer: Option<SocketAddr>,
@@ -50,6 +52,7 @@ impl Connection {
             input: Vec::new(),
             begin: 0,
             end: 0,
+            was_filled: false,
             output: Vec::new(),
             peer,
             is_reused: false,
@@ -128,26 +131,22 @@ impl Connection {
             Stream::Plain(wire) => wire.read(room),
             Stream::Tls(tls) => tls.read(room),
         }?;
+        self.was_filled = amount == room.len();
         self.end += amount;
         Ok(amount)
     }
 
-    /// Room to read into: all that there is when nothing is unused, else at least as much again.
+    /// Room to read into. Twice as much as there was, where nothing is left of it, or where the last read filled it and
+    /// more calls would be needed than must be.
     fn make_room(&mut self) {
         if self.begin > 0 {
             self.input.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
-        if self.end == self.input.len() {
+        let is_worth_more = self.was_filled && self.input.len() < LARGEST_INPUT;
+        if self.end == self.input.len() || is_worth_more {
             let larger = (2 * self.input.len()).max(SMALLEST_INPUT);
             self.input.resize(larger, 0);
-        }
-    }
-
-    /// From now on there is much to be read.
-    pub(super) fn expect_much(&mut self) {
-        if self.input.len() < LARGEST_INPUT {
-            self.input.resize(LARGEST_INPUT, 0);
         }
     }
 
@@ -156,6 +155,7 @@ impl Connection {
         if self.input.len() > SMALLEST_INPUT {
             self.input = Vec::new();
         }
+        self.was_filled = false;
         if self.output.len() > SMALLEST_OUTPUT {
             self.output = Vec::new();
         }

@@ -114,9 +114,6 @@ impl Incoming {
                 }
             }
             connection.set_limit(self.budget.limit(Phase::Read));
-            if self.bytes > 0 {
-                connection.expect_much();
-            }
             if connection.read_more()? == 0 {
                 return self.end_of_stream();
             }
