@@ -107,7 +107,7 @@ fn bodies_of_all_kinds() {
     };
     let also = || 0;
     let chained = select! {
-        recv(receiver) -> message => match message { Ok(message) => message, Err(_) => 1 },
+        recv(receiver) -> message => if let Ok(1..) = message { 5 } else { 0 },
         default => { also() }.max(1),
     };
     let unnamed = select! { recv(receiver) => 7 };

@@ -28,9 +28,9 @@ use super::stand::Stand;
 ///
 /// # How to implement it
 ///
-/// The implementing type borrows what it waits for, for at least `'queue` (write `impl<'a: 'queue, 'queue> Case<'queue> for
-/// Waiting<'a>`, so that what one case gives does not keep the operands of the others borrowed), and has a cell for what comes of it. All methods take
-/// `&self`, since wakers may look at it meanwhile (see [`Stand::set_offer`]): use `Cell`s.
+/// The implementing type borrows what it waits for, for at least `'queue`, and has a cell for what comes of it. Write
+/// `impl<'a: 'queue, 'queue> Case<'queue> for Waiting<'a>`: then what one case gives does not keep the operands of the
+/// others borrowed. All methods take `&self`, since wakers may look at it meanwhile (see [`Stand::set_offer`]): use `Cell`s.
 ///
 /// * [`enter`](Self::enter) is the first half of a plain wait. Where that calls
 ///   `queue.wait_or_pass(reason, deadline, ready, pass_on)`, it calls `stand.enter(&queue, ready)`. `ready` has the same

@@ -230,6 +230,7 @@ impl Side {
 
     /// Waits until a report makes this one try again; not at all if there was one since `seen`. Even if
     /// another has drained the side by now, that report may have been the end of the registration.
+    #[cold]
     fn wait(&self, seen: u32, reason: Reason, deadline: Instant) -> io::Result<Waited> {
         let pass_on = |_| self.wake_next();
         let ready = || self.is_ready() || self.has_reported_since(seen);
@@ -244,8 +245,14 @@ impl Side {
     #[inline]
     fn wake_next(&self) {
         if !self.waiters.is_empty() && self.is_ready() {
-            self.waiters.wake_one();
+            self.wake_waiter();
         }
+    }
+
+    /// Apart, so that who finds nobody does not pay for it.
+    #[cold]
+    fn wake_waiter(&self) {
+        self.waiters.wake_one();
     }
 }
 

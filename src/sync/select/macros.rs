@@ -1,6 +1,6 @@
 //! `select!`: from the syntax of cases to typed cases, a call of `run`, and a match of what it gives.
 
-/// Waits for whichever of several things comes first. The [module](crate::sync::select) has the list of cases.
+/// Waits for whichever of several things comes first. The [module](mod@crate::sync::select) has the list of cases.
 ///
 /// It is an expression, whose value is that of the case that was done.
 ///
