@@ -201,13 +201,9 @@ fn answer(hub: &Hub) {
 fn stuck_on(hub: &Hub) -> Vec<Stuck> {
     let tasks = hub.runtime().tasks_at(hub.mailbox()).into_iter();
     tasks
-        .map(|task| {
-            let held_by = match task.seat.run.get() {
-                // SAFETY: it is parked on the hub of this OS thread.
-                Run::Parked => unsafe { holder::of(task.awaits.get()) },
-                _ => holder::HeldBy::Unknown,
-            };
-            Stuck { task, held_by }
+        .map(|task| Stuck {
+            held_by: holder::held_by(&task),
+            task,
         })
         .collect()
 }

@@ -7,6 +7,7 @@ mod builder;
 mod cancel;
 mod cell;
 mod choice;
+mod circle;
 mod clock;
 mod ctrl_c;
 mod current;
@@ -57,7 +58,7 @@ pub use clock::Instant;
 pub use deadlock::OnDeadlock;
 pub(crate) use endings::Watcher;
 pub(crate) use group::{Failed, Group, Returned};
-pub(crate) use holder::Holder;
+pub(crate) use holder::{HeldBy, Holder, held_by};
 pub(crate) use inherited::{inherited_value, with_value};
 pub(crate) use locals::Local;
 pub use metrics::Metrics;
@@ -65,11 +66,11 @@ pub use no_stack::NoStack;
 pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to};
 pub(crate) use park::{
-    checkpoint, current_task, on_green_thread, park, sleep_until, spend, with_current, yield_now,
+    checkpoint, current_id, current_task, on_green_thread, park, sleep_until, spend, with_current,
+    yield_now,
 };
 pub use reason::Reason;
 pub(crate) use report::Message;
-pub(crate) use runtime::tasks_of_caller;
 pub use runtime::{Handle, Runtime, run};
 pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_member, spawn_scoped};

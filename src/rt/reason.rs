@@ -46,6 +46,10 @@ reasons! {
     Barrier = "barrier",
     Once = "once initialisation",
     Semaphore = "semaphore",
+    ReentrantMutex = "reentrant mutex",
+    Event = "event",
+    Promise = "promise",
+    WaitGroup = "wait group",
     Receive = "channel receive",
     Send = "channel send",
     Accept = "accept",
@@ -89,6 +93,10 @@ impl Reason {
             | Reason::Barrier
             | Reason::Once
             | Reason::Semaphore
+            | Reason::ReentrantMutex
+            | Reason::Event
+            | Reason::Promise
+            | Reason::WaitGroup
             | Reason::Receive
             | Reason::Send => false,
             // One that sleeps without an end does so on purpose.

@@ -1,0 +1,104 @@
+//! What is open or closed, and a line of those who wait until it opens: under [`Event`](super::Event),
+//! [`Promise`](super::Promise) and [`WaitGroup`](super::WaitGroup).
+//!
+//! One word: `OPEN`; `WAITERS`, which says that who opens is to wake the line; and how often it was opened. A
+//! waiter remembers that number from when it came and waits until it has changed. So an opening lets all pass
+//! who came before it, also if it is closed again before they run, and nobody who came later.
+//!
+//! The races:
+//!
+//! * *Opening against a newcomer.* The newcomer sets `WAITERS` by a compare-and-swap on a word that is closed
+//!   and has its number, under the line's lock, and stands in line before it lets that go. Either the
+//!   opening comes first, and the swap fails; or it finds the bit, waits for the line's lock, and wakes the
+//!   newcomer.
+//! * *Opening against closing.* Who came after the closing may stand in line when the opening before it wakes
+//!   all. It finds its number unchanged, and stands in line again.
+//! * *Who gave up* leaves the bit set. The next opening finds an empty line.
+
+use super::atomic::AtomicUsize;
+use super::atomic::Ordering::{AcqRel, Acquire};
+use crate::rt::{Instant, Reason, WaitQueue, Waited};
+
+const OPEN: usize = 1;
+const WAITERS: usize = 2;
+/// One opening.
+const OPENING: usize = 4;
+
+/// See the module's text.
+pub(super) struct Gate {
+    word: AtomicUsize,
+    line: WaitQueue,
+}
+
+impl Gate {
+    /// A closed one.
+    pub(super) const fn new() -> Gate {
+        Gate {
+            word: AtomicUsize::new(0),
+            line: WaitQueue::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.word.load(Acquire) & OPEN != 0
+    }
+
+    /// Waits until it is open, or was since it was called. Returns whether that came before `deadline`.
+    #[inline]
+    pub(super) fn wait(&self, reason: Reason, deadline: Instant) -> bool {
+        let word = self.word.load(Acquire);
+        word & OPEN != 0 || self.wait_slow(word / OPENING, reason, deadline)
+    }
+
+    /// Opens it and wakes all that wait. What the caller did before is seen by whoever passes later, also if it was
+    /// open already.
+    #[inline]
+    pub(super) fn open(&self) {
+        let change = |word: usize| {
+            Some(if word & OPEN == 0 {
+                (word & !WAITERS).wrapping_add(OPENING | OPEN)
+            } else {
+                word
+            })
+        };
+        let before = self.word.fetch_update(AcqRel, Acquire, change);
+        // An open one has no waiters.
+        if before.is_ok_and(|word| word & WAITERS != 0) {
+            self.line.wake_all();
+        }
+    }
+
+    #[inline]
+    pub(super) fn close(&self) {
+        self.word.fetch_and(!OPEN, AcqRel);
+    }
+
+    #[cold]
+    fn wait_slow(&self, openings: usize, reason: Reason, deadline: Instant) -> bool {
+        let mut waited = Waited::Signalled(0);
+        while !self.was_opened(openings) {
+            if waited == Waited::TimedOut {
+                return false;
+            }
+            waited = self.line.wait_or_pass(
+                reason,
+                deadline,
+                || !self.mark(openings),
+                // All are woken, so nobody misses what this one does not see.
+                |_| {},
+            );
+        }
+        true
+    }
+
+    fn was_opened(&self, openings: usize) -> bool {
+        self.word.load(Acquire) / OPENING != openings
+    }
+
+    /// Says that somebody waits, unless it was opened. The caller holds the line's lock.
+    fn mark(&self, openings: usize) -> bool {
+        let change = |word: usize| (word / OPENING == openings).then_some(word | WAITERS);
+        self.word.fetch_update(AcqRel, Acquire, change).is_ok()
+    }
+}
