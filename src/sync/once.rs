@@ -35,6 +35,10 @@ pub struct Once {
 impl UnwindSafe for Once {}
 impl RefUnwindSafe for Once {}
 
+/// A `Once` that has not run, to begin a static with.
+#[deprecated(since = "0.1.0", note = "the `Once::new()` function is now preferred")]
+pub const ONCE_INIT: Once = Once::new();
+
 const NEW: u8 = 0;
 const POISONED: u8 = 1;
 const RUNNING: u8 = 2;

@@ -147,23 +147,24 @@ impl Permits {
     fn serve(&self, mut line: Turn<'_, Claims>, permits: usize) {
         let mut left = permits;
         let mut last: Option<Woken> = None;
-        while left > 0 && line.waiting() > 0 {
-            let token = if line.many > 0 {
+        while left > 0 {
+            let looks = line.many > 0;
+            let Some(woken) = line.signal_first(if looks { LOOK } else { YOURS }) else {
+                break;
+            };
+            if looks {
                 line.claimed = true;
                 line.kept = mem::take(&mut left);
                 line.wanted = usize::MAX;
-                LOOK
             } else {
                 left -= 1;
-                YOURS
-            };
-            let woken = line.signal_first(token);
+            }
             // The last one, and mostly there is one, is woken after unlocking.
-            if let Some(woken) = mem::replace(&mut last, woken) {
+            if let Some(woken) = last.replace(woken) {
                 woken.wake();
             }
         }
-        if !line.claimed && line.waiting() == 0 {
+        if left > 0 || (!line.claimed && line.waiting() == 0) {
             // Nobody waits. If that was known, others may have changed the word since.
             let change = |word: usize| Some((word & !WAITERS) + left);
             let _ = self.word.fetch_update(Release, Relaxed, change);
@@ -192,13 +193,7 @@ impl Permits {
                 among_many.is_one.set(in_line && wanted > 1);
                 !in_line
             },
-            |token| {
-                if token == YOURS {
-                    self.give(1);
-                } else {
-                    drop(Claim(self));
-                }
-            },
+            |token| self.pass_on(token),
         );
         let has_claim = waited == Waited::Signalled(LOOK) || begun.get() == Some(Begun::WithClaim);
         if has_claim {
@@ -207,6 +202,16 @@ impl Permits {
             return claim.wait(wanted, deadline);
         }
         waited != Waited::TimedOut
+    }
+
+    /// One that waited is thrown out with this token in its hand.
+    #[cold]
+    fn pass_on(&self, token: usize) {
+        if token == YOURS {
+            self.give(1);
+        } else {
+            drop(Claim(self));
+        }
     }
 
     /// Takes so many, if they are free. Otherwise it claims what is free, or says that somebody waits.

@@ -341,10 +341,14 @@ impl Semaphore {
         }
     }
 
-    /// A permit ends. Where others have given what was not theirs, what is too much vanishes: a drop does not panic.
+    /// Permits end. Where others have given what was not theirs, what is too much vanishes: a drop does not panic.
     #[inline]
     fn give_back(&self, permits: usize) {
-        self.permits.give(permits);
+        if !self.permits.give(permits) {
+            (0..permits)
+                .take_while(|_| self.permits.give(1))
+                .for_each(drop);
+        }
     }
 }
 

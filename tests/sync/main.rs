@@ -3,10 +3,15 @@
 
 mod auto_traits;
 mod barrier;
+mod complete;
 mod condvar;
 mod crew;
+mod event;
 mod mpsc;
 mod mutex;
 mod once;
+mod promise;
+mod reentrant_mutex;
 mod rwlock;
 mod semaphore;
+mod wait_group;
