@@ -1,5 +1,5 @@
 //! Explores the interleavings of the kernel's pure protocols: the life word, what is done at a task's end, the
-//! inbox, the idle hubs, the pulse, and the wake-up against the end of the waiter.
+//! inbox, the idle hubs, the pulse, and the wake-up against the end of the waiter. And of the lock under `Mutex`.
 //!
 //! The files of `src/rt` are included as they are. What they name of the rest of the kernel stands here
 //! under the same names: [`sys`] has loom's atomics and locks, and [`clock`], [`park`] and [`task`] are
@@ -18,6 +18,8 @@ mod inbox;
 #[allow(dead_code)]
 #[path = "../../src/rt/life.rs"]
 mod life;
+#[path = "../../src/sync/lock.rs"]
+mod lock;
 #[allow(dead_code)]
 #[path = "../../src/rt/pulse.rs"]
 mod pulse;
@@ -26,10 +28,14 @@ mod pulse;
 mod wait_queue;
 
 mod clock;
+#[path = "lock.rs"]
+mod lock_needs;
 mod models;
 mod park;
 mod sys;
 mod task;
+
+use lock_needs::{atomic, rt};
 
 /// What waits are named for; here nobody reads it.
 mod reason {
