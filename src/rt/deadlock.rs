@@ -31,7 +31,8 @@ pub enum OnDeadlock {
     /// It reports it through `log`, or to standard error where no logger is set.
     #[default]
     Report,
-    /// It reports it, and the main green thread panics where it waits. [`run`](super::Runtime::run) then ends with
+    /// It reports it, and the main green thread panics where it waits; or who would close a circle of those who wait for
+    /// locks of each other does, instead of waiting. [`run`](super::Runtime::run) then ends with
     /// that panic, and its message is the first line of the report.
     ///
     /// Where panics abort, the process ends there. While the main green thread unwinds or is inside of [`mask`](crate::task::mask) it is left alone, as it
