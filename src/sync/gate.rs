@@ -9,10 +9,10 @@
 //!
 //! * *Opening against a newcomer.* The newcomer sets `WAITERS` by a compare-and-swap on a word that is closed
 //!   and has its number, under the line's lock, and stands in line before it lets that go. Either the
-//!   opening comes first, and the swap fails; or it finds the bit, waits for the line's lock, and wakes the
-//!   newcomer.
-//! * *Opening against closing.* Who came after the closing may stand in line when the opening before it wakes
-//!   all. It finds its number unchanged, and stands in line again.
+//!   opening comes first, and the swap fails; or it finds the bit, changes the word under the line's lock, and
+//!   signals all who stand there before it lets that go.
+//! * *Opening against closing.* Who comes after the closing stands in line after all those were signalled who came
+//!   before the opening.
 //! * *Who gave up* leaves the bit set. The next opening finds an empty line.
 
 use super::atomic::AtomicUsize;
@@ -55,17 +55,19 @@ impl Gate {
     /// open already.
     #[inline]
     pub(super) fn open(&self) {
-        let change = |word: usize| {
-            Some(if word & OPEN == 0 {
-                (word & !WAITERS).wrapping_add(OPENING | OPEN)
-            } else {
-                word
-            })
-        };
-        let before = self.word.fetch_update(AcqRel, Acquire, change);
-        // An open one has no waiters.
-        if before.is_ok_and(|word| word & WAITERS != 0) {
-            self.line.wake_all();
+        let change = |word: usize| (word & WAITERS == 0).then(|| opened(word));
+        if self.word.fetch_update(AcqRel, Acquire, change).is_err() {
+            self.open_slow();
+        }
+    }
+
+    #[cold]
+    fn open_slow(&self) {
+        let mut line = self.line.lock();
+        let change = |word| Some(opened(word));
+        let _ = self.word.fetch_update(AcqRel, Acquire, change);
+        while let Some(woken) = line.signal_first(0) {
+            woken.wake();
         }
     }
 
@@ -76,29 +78,29 @@ impl Gate {
 
     #[cold]
     fn wait_slow(&self, openings: usize, reason: Reason, deadline: Instant) -> bool {
-        let mut waited = Waited::Signalled(0);
-        while !self.was_opened(openings) {
-            if waited == Waited::TimedOut {
-                return false;
-            }
-            waited = self.line.wait_or_pass(
-                reason,
-                deadline,
-                || !self.mark(openings),
-                // All are woken, so nobody misses what this one does not see.
-                |_| {},
-            );
-        }
-        true
-    }
-
-    fn was_opened(&self, openings: usize) -> bool {
-        self.word.load(Acquire) / OPENING != openings
+        let waited = self.line.wait_or_pass(
+            reason,
+            deadline,
+            || !self.mark(openings),
+            // All are woken, so nobody misses what this one does not see.
+            |_| {},
+        );
+        waited != Waited::TimedOut
     }
 
     /// Says that somebody waits, unless it was opened. The caller holds the line's lock.
     fn mark(&self, openings: usize) -> bool {
         let change = |word: usize| (word / OPENING == openings).then_some(word | WAITERS);
         self.word.fetch_update(AcqRel, Acquire, change).is_ok()
+    }
+}
+
+/// The word of an open one.
+#[inline]
+fn opened(word: usize) -> usize {
+    if word & OPEN == 0 {
+        (word & !WAITERS).wrapping_add(OPENING | OPEN)
+    } else {
+        word
     }
 }

@@ -6,6 +6,7 @@ mod barrier;
 mod complete;
 mod condvar;
 mod crew;
+mod endings;
 mod event;
 mod fairness;
 mod mpsc;
