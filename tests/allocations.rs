@@ -112,10 +112,10 @@ const USES: &[(&str, Use)] = &[
         things.meeting.wait();
     }),
     ("bounded channel", |things, member| {
-        send_or_receive(things, member, 0)
+        send_or_receive(things, member, 0);
     }),
     ("rendezvous", |things, member| {
-        send_or_receive(things, member, 1)
+        send_or_receive(things, member, 1);
     }),
 ];
 

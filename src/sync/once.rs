@@ -37,6 +37,7 @@ impl RefUnwindSafe for Once {}
 
 /// A `Once` that has not run, to begin a static with.
 #[deprecated(since = "0.1.0", note = "the `Once::new()` function is now preferred")]
+#[expect(clippy::declare_interior_mutable_const, reason = "std has it so")]
 pub const ONCE_INIT: Once = Once::new();
 
 const NEW: u8 = 0;

@@ -16,7 +16,7 @@ use crate::rt::{self, Reason};
 /// ones. As it can be held several times at once, it gives its data by shared reference only: a
 /// [`Cell`] or [`RefCell`](std::cell::RefCell) inside can be changed. It is not poisoned by panics.
 ///
-/// The API is that of std's unstable `ReentrantLock`; other languages call it RLock.
+/// The API is that of std's unstable `ReentrantLock`; other languages call it `RLock`.
 ///
 /// ```
 /// use std::cell::Cell;

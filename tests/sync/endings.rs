@@ -13,7 +13,9 @@ use sylvan::thread;
 use crate::crew::{Crew, LONG, everywhere, settle};
 
 /// What happens, and what comes of it.
-const ENDINGS: &[(&str, fn(&Crew))] = &[
+type Ending = fn(&Crew);
+
+const ENDINGS: &[(&str, Ending)] = &[
     ("the last sender goes while one receives", |crew| {
         for places in [None, Some(0), Some(1)] {
             let (unbounded, receiver) = channel::<u8>();
@@ -99,7 +101,7 @@ const ENDINGS: &[(&str, fn(&Crew))] = &[
         let semaphore = Semaphore::bounded(1);
         catch_unwind(AssertUnwindSafe(|| drop(semaphore.acquire_many(2)))).unwrap_err();
         catch_unwind(AssertUnwindSafe(|| {
-            drop(semaphore.acquire_many_timeout(2, LONG))
+            drop(semaphore.acquire_many_timeout(2, LONG));
         }))
         .unwrap_err();
         assert!(semaphore.try_acquire_many(2).is_none());
