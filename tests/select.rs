@@ -16,7 +16,7 @@ use sylvan::sync::mpsc::{
     sync_channel,
 };
 use sylvan::sync::select::{Select, after, at};
-use sylvan::sync::{Semaphore, SemaphorePermit};
+use sylvan::sync::{Event, Semaphore, SemaphorePermit, promise};
 use sylvan::task::{self, Reason, State};
 use sylvan::thread;
 use sylvan::time::{Instant, timeout};
@@ -326,6 +326,94 @@ fn a_permit() {
         });
     });
     assert_eq!(semaphore.available(), 1);
+}
+
+/// Who wants one permit stands behind who wants several: it is told to look for itself, and what it does not need
+/// goes on.
+#[test]
+fn a_permit_among_those_who_want_several() {
+    must_end(|| {
+        sylvan::run(|| {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let (_sender, receiver) = channel::<()>();
+            let [one, three] = [1, 3].map(|wanted| {
+                let semaphore = semaphore.clone();
+                let receiver = (wanted == 1).then(|| channel::<()>());
+                let waiter = thread::spawn(move || match receiver {
+                    Some((_sender, receiver)) => select! {
+                        acquire(semaphore) -> permit => permit.forget(),
+                        recv(receiver) -> _ => unreachable!(),
+                    },
+                    None => semaphore.acquire_many(wanted).forget(),
+                });
+                thread::yield_now();
+                waiter
+            });
+            semaphore.release(3);
+            one.join().unwrap();
+            assert!(!three.is_finished());
+            semaphore.release(1);
+            three.join().unwrap();
+            assert_eq!(semaphore.available(), 0);
+
+            // Thrown out with all that was kept for it in its hand.
+            let (theirs, waiting) = (semaphore.clone(), Arc::new(AtomicUsize::new(0)));
+            let seen = waiting.clone();
+            let leaver = thread::spawn(move || {
+                seen.fetch_add(1, SeqCst);
+                select! {
+                    acquire(theirs) -> _ => unreachable!(),
+                    recv(receiver) -> _ => unreachable!(),
+                }
+            });
+            thread::yield_now();
+            assert_eq!(waiting.load(SeqCst), 1);
+            let theirs = semaphore.clone();
+            let two = thread::spawn(move || theirs.acquire_many(2).forget());
+            thread::yield_now();
+            semaphore.release(2);
+            leaver.cancel();
+            assert!(leaver.join().is_err());
+            two.join().unwrap();
+            assert_eq!(semaphore.available(), 0);
+        });
+    });
+}
+
+#[test]
+fn an_event_and_a_promise() {
+    must_end(|| {
+        sylvan::run(|| {
+            let event = Arc::new(Event::new());
+            let (resolver, promised) = promise::<i32>();
+            let (sets, keeps) = (event.clone(), promised.clone());
+            let waiter = thread::spawn(move || {
+                let mut came = Vec::new();
+                for _ in 0..2 {
+                    select! {
+                        wait(sets) => came.push("event"),
+                        wait(keeps) => came.push("promise"),
+                    }
+                }
+                came
+            });
+            thread::yield_now();
+            // Set and cleared again before the waiter runs: it came before, and is let pass.
+            event.set();
+            event.clear();
+            thread::yield_now();
+            assert!(!waiter.is_finished());
+            resolver.set(7);
+            assert_eq!(waiter.join().unwrap(), ["event", "promise"]);
+            assert_eq!(promised.get().unwrap(), &7);
+            select! {
+                wait(event) => unreachable!("it is clear"),
+                wait(promised) => {}
+            }
+            event.set();
+            select! { biased; wait(event) => {} wait(promised) => unreachable!() }
+        });
+    });
 }
 
 #[test]

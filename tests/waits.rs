@@ -36,7 +36,10 @@ use sylvan::runtime::{Handle, Runtime};
 use sylvan::select;
 use sylvan::signal::{Signal, Signals};
 use sylvan::sync::queue::{Channel, LifoQueue, PriorityQueue, Queue};
-use sylvan::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, mpsc};
+use sylvan::sync::{
+    Barrier, Condvar, Event, LazyLock, Mutex, Once, OnceLock, ReentrantMutex, Resolver, RwLock,
+    Semaphore, WaitGroup, mpsc, promise,
+};
 use sylvan::task::{self, Cancelled, Group, Pool, Reason, State, WaitFor, nursery};
 use sylvan::thread::{self, JoinHandle, Thread};
 use sylvan::time::timeout;
@@ -145,6 +148,16 @@ const WAITS: &[Row] = &[
     row("lazy value", Reason::Once, All, lazy_value),
     row("semaphore", Reason::Semaphore, One, semaphore),
     row("semaphore with a time-out", Reason::Semaphore, One, semaphore_timeout),
+    row("semaphore, for several permits", Reason::Semaphore, One, semaphore_many),
+    row("semaphore, for several with a time-out", Reason::Semaphore, One, semaphore_many_timeout),
+    row("reentrant mutex", Reason::ReentrantMutex, All, reentrant_mutex),
+    row("event", Reason::Event, All, event),
+    row("event with a time-out", Reason::Event, All, event_timeout),
+    row("promise", Reason::Promise, All, promise_kept),
+    row("promise with a time-out", Reason::Promise, All, promise_failed),
+    row("promise that is broken", Reason::Promise, All, promise_broken),
+    row("wait group", Reason::WaitGroup, All, wait_group),
+    row("wait group with a time-out", Reason::WaitGroup, All, wait_group_timeout),
     row("receive", Reason::Receive, One, receive),
     row("receive with a time-out", Reason::Receive, One, receive_timeout),
     row("receive, bounded", Reason::Receive, One, receive_bounded),
@@ -580,6 +593,92 @@ fn semaphore_timeout() -> Wait {
     let semaphore = leak(Semaphore::new(0));
     let wait = || semaphore.acquire_timeout(HOUR).unwrap().forget();
     Wait::new(wait, |_| semaphore.release(1)).clean_if(|| semaphore.available() == 0)
+}
+
+fn semaphore_many() -> Wait {
+    let semaphore = leak(Semaphore::new(1));
+    let wait = || semaphore.acquire_many(3).forget();
+    let serve = |_: &[Thread]| semaphore.release(3);
+    Wait::new(wait, serve).clean_if(|| semaphore.available() == 1)
+}
+
+fn semaphore_many_timeout() -> Wait {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let theirs = semaphore.clone();
+    let wait = move || {
+        let permits = theirs.acquire_many_timeout(2, HOUR);
+        permits.unwrap().forget();
+    };
+    let ours = semaphore.clone();
+    Wait::new(wait, move |_| semaphore.release(2)).clean_if(move || ours.available() == 0)
+}
+
+fn reentrant_mutex() -> Wait {
+    let lock = leak(ReentrantMutex::new(()));
+    let held = (lock.lock(), lock.lock());
+    let wait = || drop((lock.lock(), lock.lock()));
+    Wait::new(wait, by_dropping(held)).clean_if(|| lock.try_lock().is_some())
+}
+
+fn event() -> Wait {
+    let event = leak(Event::new());
+    Wait::new(|| event.wait(), |_| event.set())
+}
+
+fn event_timeout() -> Wait {
+    let event = leak(Event::new());
+    Wait::new(|| assert!(event.wait_timeout(HOUR)), |_| event.set())
+}
+
+fn promise_kept() -> Wait {
+    let (resolver, promise) = promise();
+    let wait = move || assert_eq!(promise.get(), Ok(&7));
+    settled_by(resolver, wait, |resolver| resolver.set(7))
+}
+
+fn promise_failed() -> Wait {
+    let (resolver, promise) = promise();
+    let wait = move || {
+        let outcome = promise.get_timeout(HOUR).unwrap();
+        assert_eq!(outcome.unwrap_err().to_string(), "in vain");
+    };
+    settled_by(resolver, wait, |resolver| resolver.fail("in vain"))
+}
+
+fn promise_broken() -> Wait {
+    let (resolver, promise) = promise();
+    settled_by(resolver, move || promise.wait(), drop)
+}
+
+fn settled_by(
+    resolver: Resolver<u32>,
+    wait: impl Fn() + Send + Sync + 'static,
+    settle: fn(Resolver<u32>),
+) -> Wait {
+    let mut resolver = Some(resolver);
+    Wait::new(
+        wait,
+        once(move |_| resolver.take().into_iter().for_each(settle)),
+    )
+}
+
+fn wait_group() -> Wait {
+    left_by_another(WaitGroup::wait)
+}
+
+fn wait_group_timeout() -> Wait {
+    left_by_another(|group| group.wait_timeout(HOUR).unwrap())
+}
+
+/// A group that one who does not wait is a member of.
+fn left_by_another(wait: fn(WaitGroup)) -> Wait {
+    let other = Arc::new(StdMutex::new(Some(WaitGroup::new())));
+    let theirs = other.clone();
+    let wait = move || {
+        let group = theirs.lock().unwrap().clone();
+        group.into_iter().for_each(wait);
+    };
+    Wait::new(wait, move |_| drop(other.lock().unwrap().take()))
 }
 
 /// An initialiser that waits at a gate, and those who wait for it.

@@ -112,6 +112,11 @@ impl Builder {
     /// holds the lock. The default is [`OnDeadlock::Report`] and no more, because a plain OS thread or another
     /// runtime may hold the other end of a channel or a lock, which nobody can know.
     ///
+    /// What can be known is that green threads wait for locks of each other, all around, or one for a lock that it
+    /// holds itself. This is reported when the last of them begins to wait, also if all else goes on, unless one of
+    /// them has a deadline to give up at. With [`OnDeadlock::Panic`] the one that was about to begin panics there, unless
+    /// somebody on its OS thread unwinds.
+    ///
     /// The process-wide default runtime is not watched, for the same reason.
     ///
     /// ```

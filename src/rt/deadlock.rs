@@ -31,7 +31,8 @@ pub enum OnDeadlock {
     /// It reports it through `log`, or to standard error where no logger is set.
     #[default]
     Report,
-    /// It reports it, and the main green thread panics where it waits. [`run`](super::Runtime::run) then ends with
+    /// It reports it, and the main green thread panics where it waits; or who would close a circle of those who wait for
+    /// locks of each other does, instead of waiting. [`run`](super::Runtime::run) then ends with
     /// that panic, and its message is the first line of the report.
     ///
     /// Where panics abort, the process ends there. While the main green thread unwinds or is inside of [`mask`](crate::task::mask) it is left alone, as it
@@ -201,13 +202,9 @@ fn answer(hub: &Hub) {
 fn stuck_on(hub: &Hub) -> Vec<Stuck> {
     let tasks = hub.runtime().tasks_at(hub.mailbox()).into_iter();
     tasks
-        .map(|task| {
-            let held_by = match task.seat.run.get() {
-                // SAFETY: it is parked on the hub of this OS thread.
-                Run::Parked => unsafe { holder::of(task.awaits.get()) },
-                _ => holder::HeldBy::Unknown,
-            };
-            Stuck { task, held_by }
+        .map(|task| Stuck {
+            held_by: holder::held_by(&task),
+            task,
         })
         .collect()
 }

@@ -1,17 +1,29 @@
-//! Who holds a lock: a word in the lock, for the deadlock report of those who wait for it.
+//! Who holds a lock, and who waits for one: what dumps and reports tell of locks.
+//!
+//! A lock that has one holder at a time has a word with that one's number, a [`Holder`]. Whoever waits for such a
+//! lock has a *note* of it on its own stack, listed in a table for the whole process. Notes are listed, unlisted and
+//! read under the lock of their bucket: so whoever finds a note may look, as long as it has that lock, at the
+//! record of the task that waits and into the lock it waits for, for the frames that borrow both are still there.
+//! The word itself is a relaxed hint; `circle.rs` says what can be concluded from it.
 
-use std::ptr;
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::cancel;
+use super::circle;
+use super::clock::Instant;
 use super::current;
-use super::park;
+use super::reason::Reason;
+use super::task::{Task, TaskRef};
+use crate::sys::sync::Spinlock;
 
 /// The number of the task that has taken a lock.
 pub(crate) struct Holder(AtomicU64);
 
 /// What a [`Holder`] says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum HeldBy {
+pub(crate) enum HeldBy {
     /// It was not told: nobody, or several at once.
     Unknown,
     /// A plain OS thread.
@@ -29,31 +41,47 @@ impl Holder {
         Holder(AtomicU64::new(UNKNOWN))
     }
 
-    /// The calling thread has taken the lock. One that gives it up need not say so.
+    /// The calling thread has taken the lock.
     #[inline(always)]
     pub(crate) fn set(&self) {
         self.0.store(current::number(), Ordering::Relaxed);
     }
 
-    /// It is held by several now, or by nobody.
+    /// The calling thread, which holds the lock, is about to give it up, or to share it.
     #[inline(always)]
     pub(crate) fn clear(&self) {
         self.0.store(UNKNOWN, Ordering::Relaxed);
     }
 
-    /// Runs `wait`, in which the calling thread waits for the lock. A report can tell meanwhile whose it is.
-    pub(crate) fn while_waiting<R>(&self, wait: impl FnOnce() -> R) -> R {
-        struct Forget(*const Holder);
-        impl Drop for Forget {
-            fn drop(&mut self) {
-                note(self.0);
-            }
+    /// Runs `wait`, in which the calling thread waits for the lock. It can be told meanwhile whose it is. If the
+    /// wait closes a circle of those who wait for each other, that is reported first.
+    pub(crate) fn while_waiting<R>(&self, reason: Reason, wait: impl FnOnce() -> R) -> R {
+        let Some(hub) = current::hub_of_task() else {
+            return wait();
+        };
+        let task = hub.current_task();
+        // SAFETY: the running task's record outlives its own frames.
+        let record = unsafe { task.as_ref() };
+        let number = record.identity.id;
+        let note = Note {
+            number,
+            task,
+            holder: self,
+            reason,
+            gives_up: record.seat.eventful.get() && cancel::deadline() != Instant::NEVER,
+            wait: Cell::new(0),
+            is_reported: Cell::new(false),
+            next: Cell::new(ptr::null()),
+            previous: Cell::new(ptr::null()),
+        };
+        let _listed = note.list();
+        if let HeldBy::Task(holder) = self.get() {
+            circle::look(number, holder);
         }
-        let _before = Forget(note(self));
         wait()
     }
 
-    pub(super) fn get(&self) -> HeldBy {
+    fn get(&self) -> HeldBy {
         match self.0.load(Ordering::Relaxed) {
             UNKNOWN => HeldBy::Unknown,
             OS_THREAD => HeldBy::OsThread,
@@ -62,25 +90,143 @@ impl Holder {
     }
 }
 
-/// Notes in the calling thread's record what it waits for; returns what stood there. (A destructor that
-/// runs in the midst of one wait may begin another.)
-fn note(holder: *const Holder) -> *const Holder {
-    park::with_current(|task| {
-        // SAFETY: the current task's record outlives its own frames.
-        unsafe { task.as_ref() }.awaits.replace(holder)
+/// Who holds the lock that the task waits for.
+pub(crate) fn held_by(task: &Task) -> HeldBy {
+    see(task.identity.id).map_or(HeldBy::Unknown, |seen| seen.held_by)
+}
+
+/// One who waits for a lock, as it was at a moment.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) number: u64,
+    /// Together with the number: which of its waits it is.
+    pub(super) wait: u64,
+    pub(super) reason: Reason,
+    pub(super) held_by: HeldBy,
+    /// It will give up at some time if it waits in vain.
+    pub(super) gives_up: bool,
+}
+
+/// The task with this number, if it waits for a lock.
+pub(super) fn see(number: u64) -> Option<Seen> {
+    let bucket = bucket_of(number).lock();
+    let note = bucket.find(|note| note.number == number)?;
+    // SAFETY: the note is listed, so the lock is still there.
+    let held_by = unsafe { &*note.holder }.get();
+    Some(Seen {
+        number,
+        wait: note.wait.get(),
+        reason: note.reason,
+        held_by,
+        gives_up: note.gives_up,
     })
 }
 
-/// Who holds what the task waits for.
-///
-/// # Safety
-///
-/// The task is parked on a hub of the calling OS thread: then it stands in the frames that borrow the
-/// lock.
-pub(super) unsafe fn of(awaits: *const Holder) -> HeldBy {
-    // SAFETY: by the caller's promise; null where it waits for no such lock.
-    unsafe { awaits.as_ref() }.map_or(HeldBy::Unknown, Holder::get)
+/// The record of one that was seen, if its wait still goes on.
+pub(super) fn still_waits(seen: &Seen) -> Option<TaskRef> {
+    let bucket = bucket_of(seen.number).lock();
+    let note = bucket.find(|note| note.is(seen))?;
+    // SAFETY: the note is listed, so the task has not ended.
+    Some(unsafe { note.task.as_ref() }.reference())
 }
 
-/// Waits for no lock.
-pub(super) const NONE: *const Holder = ptr::null();
+/// Marks the wait, if it still goes on; true for the first who does.
+pub(super) fn mark_reported(seen: &Seen) -> bool {
+    let bucket = bucket_of(seen.number).lock();
+    let note = bucket.find(|note| note.is(seen));
+    note.is_some_and(|note| !note.is_reported.replace(true))
+}
+
+/// That a task waits for a lock; on its own stack.
+struct Note {
+    number: u64,
+    task: NonNull<Task>,
+    holder: *const Holder,
+    reason: Reason,
+    gives_up: bool,
+    // The rest is touched under the bucket's lock only.
+    wait: Cell<u64>,
+    is_reported: Cell<bool>,
+    next: Cell<*const Note>,
+    previous: Cell<*const Note>,
+}
+
+/// The notes of the tasks whose numbers are alike.
+struct Bucket {
+    /// The latest: a destructor that runs in the midst of one wait may begin another.
+    first: *const Note,
+    /// How many waits there were.
+    waits: u64,
+}
+
+// SAFETY: the pointer is only followed under the bucket's lock, to notes that unlist themselves under
+// the same lock before their frames end.
+unsafe impl Send for Bucket {}
+
+/// So many that two tasks seldom meet in one.
+const BUCKETS: usize = 256;
+
+static WAITS: [Spinlock<Bucket>; BUCKETS] = [const {
+    Spinlock::new(Bucket {
+        first: ptr::null(),
+        waits: 0,
+    })
+}; BUCKETS];
+
+#[inline]
+fn bucket_of(number: u64) -> &'static Spinlock<Bucket> {
+    &WAITS[number as usize % BUCKETS]
+}
+
+impl Bucket {
+    fn find(&self, wanted: impl Fn(&Note) -> bool) -> Option<&Note> {
+        let mut next = self.first;
+        // SAFETY: listed notes are valid while the lock is held.
+        while let Some(note) = unsafe { next.as_ref() } {
+            if wanted(note) {
+                return Some(note);
+            }
+            next = note.next.get();
+        }
+        None
+    }
+}
+
+impl Note {
+    fn list(&self) -> Listed<'_> {
+        let mut bucket = bucket_of(self.number).lock();
+        bucket.waits += 1;
+        self.wait.set(bucket.waits);
+        self.next.set(bucket.first);
+        // SAFETY: listed notes are valid while the lock is held.
+        if let Some(next) = unsafe { bucket.first.as_ref() } {
+            next.previous.set(self);
+        }
+        bucket.first = self;
+        Listed(self)
+    }
+
+    fn is(&self, seen: &Seen) -> bool {
+        (self.number, self.wait.get()) == (seen.number, seen.wait)
+    }
+}
+
+/// A note in its bucket, until dropped.
+struct Listed<'note>(&'note Note);
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let mut bucket = bucket_of(self.0.number).lock();
+        let (next, previous) = (self.0.next.get(), self.0.previous.get());
+        // SAFETY: listed notes, and so both neighbours, are valid while the lock is held.
+        unsafe {
+            if let Some(next) = next.as_ref() {
+                next.previous.set(previous);
+            }
+            match previous.as_ref() {
+                Some(previous) => previous.next.set(next),
+                None => bucket.first = next,
+            }
+        }
+    }
+}

@@ -118,13 +118,13 @@ impl TaskList {
         tasks
     }
 
-    /// A reference to the member at this address, if it is one.
-    pub(super) fn find(&self, address: *const Task) -> Option<TaskRef> {
+    /// A reference to the first member that is wanted.
+    pub(super) fn find(&self, wanted: impl Fn(&Task) -> bool) -> Option<TaskRef> {
         let members = self.lock();
         let mut next = members.first;
         // SAFETY: listed tasks are valid, and hold at least the reference of the run machinery.
         while let Some(task) = unsafe { next.as_ref() } {
-            if ptr::eq(task, address) {
+            if wanted(task) {
                 return Some(task.reference());
             }
             next = self.links(task).next.get();

@@ -7,6 +7,7 @@ mod builder;
 mod cancel;
 mod cell;
 mod choice;
+mod circle;
 mod claim;
 mod clock;
 mod ctrl_c;
@@ -61,7 +62,7 @@ pub use clock::Instant;
 pub use deadlock::OnDeadlock;
 pub(crate) use endings::Watcher;
 pub(crate) use group::{Failed, Group, Returned};
-pub(crate) use holder::Holder;
+pub(crate) use holder::{HeldBy, Holder, held_by};
 pub(crate) use inherited::{inherited_value, with_value};
 pub(crate) use locals::Local;
 pub use metrics::Metrics;
@@ -69,12 +70,11 @@ pub use no_stack::NoStack;
 pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to};
 pub(crate) use park::{
-    checkpoint, current_task, has_passed, on_green_thread, park, sleep_until, spend, with_current,
-    yield_now,
+    checkpoint, current_id, current_task, has_passed, on_green_thread, park, sleep_until, spend,
+    with_current, yield_now,
 };
 pub use reason::Reason;
 pub(crate) use report::Message;
-pub(crate) use runtime::tasks_of_caller;
 pub use runtime::{Handle, Runtime, run};
 pub(crate) use select::{Case, Manner, Signal, select, select_slice};
 pub(crate) use source::{Direction, Source};

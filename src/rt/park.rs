@@ -88,6 +88,15 @@ pub(crate) fn current_task() -> TaskRef {
     })
 }
 
+/// The number of the calling thread, green or not, which no other one ever has.
+#[inline]
+pub(crate) fn current_id() -> u64 {
+    with_current(|task| {
+        // SAFETY: the current thread's record outlives its own frames.
+        unsafe { task.as_ref() }.identity.id
+    })
+}
+
 /// Does a green thread call?
 pub(crate) fn on_green_thread() -> bool {
     current::hub_of_task().is_some()

@@ -46,6 +46,10 @@ reasons! {
     Barrier = "barrier",
     Once = "once initialisation",
     Semaphore = "semaphore",
+    ReentrantMutex = "reentrant mutex",
+    Event = "event",
+    Promise = "promise",
+    WaitGroup = "wait group",
     Receive = "channel receive",
     Send = "channel send",
     QueueGet = "queue get",
@@ -93,6 +97,10 @@ impl Reason {
             | Reason::Barrier
             | Reason::Once
             | Reason::Semaphore
+            | Reason::ReentrantMutex
+            | Reason::Event
+            | Reason::Promise
+            | Reason::WaitGroup
             | Reason::Receive
             | Reason::Send
             | Reason::QueueGet

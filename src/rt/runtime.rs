@@ -315,6 +315,17 @@ impl Handle {
         self.shared.tasks()
     }
 
+    /// The runtime that a spawn from here would go to, if it is there.
+    pub(crate) fn of_caller() -> Option<Handle> {
+        let shared = current::runtime_if_any().or_else(default_runtime_if_any)?;
+        Some(Handle { shared })
+    }
+
+    /// The living task with this number. It is looked for among all.
+    pub(crate) fn find(&self, number: u64) -> Option<TaskRef> {
+        self.shared.find_number(number)
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -327,12 +338,6 @@ impl fmt::Debug for Handle {
             .field("tasks", &self.shared.task_count())
             .finish()
     }
-}
-
-/// The records of all tasks that are alive in the runtime that a spawn from here would go to.
-pub(crate) fn tasks_of_caller() -> Vec<TaskRef> {
-    let runtime = current::runtime_if_any().or_else(default_runtime_if_any);
-    runtime.map(|runtime| runtime.tasks()).unwrap_or_default()
 }
 
 /// Runs `f` as the main green thread of a runtime with one hub, on the calling OS thread; returns what

@@ -168,7 +168,12 @@ impl Shared {
 
     /// The living task at this address.
     pub(super) fn find(&self, address: *const Task) -> Option<TaskRef> {
-        self.registry.find(address)
+        self.registry.find(|task| ptr::eq(task, address))
+    }
+
+    /// The living task with this number.
+    pub(super) fn find_number(&self, number: u64) -> Option<TaskRef> {
+        self.registry.find(|task| task.identity.id == number)
     }
 
     /// Has the end of the runtime begun?

@@ -77,19 +77,24 @@ impl Lines {
         match self.by_number.get(&number) {
             Some(&place) => {
                 f.write_str(" held by ")?;
-                write_name(&self.stuck[place].task, f)
+                write!(f, "{}", Named(&self.stuck[place].task))
             }
             None => f.write_str(" held by a green thread that has ended, or is of another runtime"),
         }
     }
 }
 
-/// What has no name is known by its place.
-fn write_name(task: &Task, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "'{}'", task.display_name())?;
-    match task.identity.name {
-        Some(_) => Ok(()),
-        None => write!(f, " of {}", task.identity.spawned_at),
+/// A task's name. What has no name is known by its place.
+pub(super) struct Named<'task>(pub(super) &'task Task);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Named(task) = self;
+        write!(f, "'{}'", task.display_name())?;
+        match task.identity.name {
+            Some(_) => Ok(()),
+            None => write!(f, " of {}", task.identity.spawned_at),
+        }
     }
 }
 

@@ -23,7 +23,6 @@ use super::clock::Instant;
 use super::current;
 use super::endings::Endings;
 use super::group::Group;
-use super::holder::{self, Holder};
 use super::inbox;
 use super::inherited::{Inheritance, Inherited};
 use super::life::{Completion, Ending, Life, Stage};
@@ -51,8 +50,6 @@ pub(crate) struct Task {
     /// It stands in its hub's inbox.
     posted: AtomicBool,
     inbox_link: AtomicPtr<Task>,
-    /// Who holds the lock it waits for.
-    pub(super) awaits: Cell<*const Holder>,
     /// Those who wait for its end.
     pub(super) joiners: WaitQueue,
     /// What else is to be done at its end.
@@ -416,7 +413,6 @@ impl Task {
             home: AtomicPtr::new(ptr::null_mut()),
             posted: AtomicBool::new(false),
             inbox_link: AtomicPtr::new(ptr::null_mut()),
-            awaits: Cell::new(holder::NONE),
             joiners: WaitQueue::new(),
             endings: Endings::new(),
             identity: Identity {

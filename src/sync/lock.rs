@@ -57,13 +57,13 @@ impl Lock {
 
     /// Takes the lock, sooner or later.
     #[inline]
-    pub(super) fn lock(&self) {
+    pub(super) fn lock(&self, reason: Reason) {
         if self
             .word
             .compare_exchange(0, LOCKED, Acquire, Relaxed)
             .is_err()
         {
-            self.lock_slow();
+            self.lock_slow(reason);
         }
         self.holder.set();
     }
@@ -81,6 +81,7 @@ impl Lock {
     /// Gives the lock up. The caller holds it.
     #[inline]
     pub(super) fn unlock(&self) {
+        self.holder.clear();
         if self
             .word
             .compare_exchange(LOCKED, 0, Release, Relaxed)
@@ -91,22 +92,22 @@ impl Lock {
     }
 
     #[cold]
-    fn lock_slow(&self) {
+    fn lock_slow(&self, reason: Reason) {
         if !self.take(0) {
-            self.holder.while_waiting(|| self.wait());
+            self.holder.while_waiting(reason, || self.wait(reason));
         }
     }
 
-    fn wait(&self) {
+    fn wait(&self, reason: Reason) {
         let mut waited = self.line.wait_or_pass(
-            Reason::Mutex,
+            reason,
             Instant::NEVER,
             || self.take_or_mark(0, WAITERS),
             |token| self.give_back(token),
         );
         while waited == Waited::Signalled(TRY) && !self.take(WOKEN) {
             waited = self.line.wait_in_front(
-                Reason::Mutex,
+                reason,
                 Instant::NEVER,
                 || self.take_or_mark(WOKEN, WAITERS | STARVED),
                 |token| self.give_back(token),

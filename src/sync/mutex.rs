@@ -10,7 +10,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use super::lock::Lock;
 use super::poison::{Poison, Watch};
 use super::{LockResult, TryLockError, TryLockResult};
-use crate::rt;
+use crate::rt::{self, Reason};
 
 /// A mutual exclusion primitive that protects the data in it.
 ///
@@ -103,7 +103,9 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     /// Waits until it is free, and locks it.
     ///
-    /// A thread that locks a mutex which it holds already waits for ever.
+    /// A green thread that locks a mutex which it holds already waits for ever, and so do several that wait for
+    /// locks of each other. That is reported when the last of them begins to wait; see
+    /// [`Builder::on_deadlock`](crate::runtime::Builder::on_deadlock).
     ///
     /// # Errors
     ///
@@ -117,7 +119,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         rt::spend();
-        self.lock.lock();
+        self.lock.lock(Reason::Mutex);
         self.guard()
     }
 
@@ -224,7 +226,7 @@ impl<'mutex, T: ?Sized> Lent<'mutex, T> {
 
     /// Waits for the lock again. If it unwinds, the lock is not held.
     pub(super) fn take_back(self) -> LockResult<MutexGuard<'mutex, T>> {
-        self.mutex.lock.lock();
+        self.mutex.lock.lock(Reason::Mutex);
         self.mutex.poison.judge(MutexGuard {
             mutex: self.mutex,
             watch: self.watch,
@@ -277,7 +279,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
         match self.try_lock() {
             Ok(guard) => shown.field("data", &&*guard),
             Err(TryLockError::Poisoned(poison)) => shown.field("data", &&**poison.get_ref()),
-            Err(TryLockError::WouldBlock) => shown.field("data", &format_args!("<locked>")),
+            Err(TryLockError::WouldBlock) => shown.field("data", &"<locked>"),
         };
         shown
             .field("poisoned", &self.is_poisoned())

@@ -6,7 +6,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::atomic::AtomicU8;
 use super::atomic::Ordering::{Acquire, Release};
-use crate::rt::{self, Instant, Reason, WaitQueue};
+use crate::rt::{self, Holder, Instant, Reason, WaitQueue};
 
 /// Runs a closure once, however many ask for it; the others wait until it has returned.
 ///
@@ -28,10 +28,17 @@ use crate::rt::{self, Instant, Reason, WaitQueue};
 pub struct Once {
     word: AtomicU8,
     waiters: WaitQueue,
+    /// Who runs the closure.
+    holder: Holder,
 }
 
 impl UnwindSafe for Once {}
 impl RefUnwindSafe for Once {}
+
+/// A `Once` that has not run, to begin a static with.
+#[deprecated(since = "0.1.0", note = "the `Once::new()` function is now preferred")]
+#[expect(clippy::declare_interior_mutable_const, reason = "std has it so")]
+pub const ONCE_INIT: Once = Once::new();
 
 const NEW: u8 = 0;
 const POISONED: u8 = 1;
@@ -54,6 +61,7 @@ impl Once {
         Once {
             word: AtomicU8::new(NEW),
             waiters: WaitQueue::new(),
+            holder: Holder::new(),
         }
     }
 
@@ -62,7 +70,7 @@ impl Once {
     /// # Panics
     ///
     /// If the closure that ran before has panicked. A closure that calls this on its own `Once` waits
-    /// for ever.
+    /// for ever, which is reported; see [`Builder::on_deadlock`](crate::runtime::Builder::on_deadlock).
     #[inline]
     #[track_caller]
     pub fn call_once<F: FnOnce()>(&self, f: F) {
@@ -152,6 +160,7 @@ impl Once {
     }
 
     fn run(&self, poisoned: bool, f: impl FnOnce(&OnceState)) {
+        self.holder.set();
         let state = OnceState {
             poisoned,
             outcome: DONE.into(),
@@ -176,14 +185,17 @@ impl Once {
     }
 
     /// Waits until the word may have changed, unless it is already as wanted.
-    fn park(&self, wanted: impl FnOnce(u8) -> bool) {
-        self.waiters.wait_or_pass(
-            Reason::Once,
-            Instant::NEVER,
-            || wanted(self.word.load(Acquire)),
+    fn park(&self, wanted: impl Fn(u8) -> bool) {
+        let ready = || wanted(self.word.load(Acquire));
+        if ready() {
+            return;
+        }
+        self.holder.while_waiting(Reason::Once, || {
             // All are woken, so nobody misses what this one does not see.
-            |_| {},
-        );
+            let pass_on = |_| {};
+            self.waiters
+                .wait_or_pass(Reason::Once, Instant::NEVER, ready, pass_on);
+        });
     }
 
     /// Nobody else can reach it: has a closure run to its end?
@@ -200,6 +212,7 @@ struct Running<'once> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        self.once.holder.clear();
         // Under the lock, so that nobody who has seen the old word stands in line unseen.
         let line = self.once.waiters.lock();
         self.once.word.store(self.outcome, Release);

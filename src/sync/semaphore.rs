@@ -1,41 +1,22 @@
-//! A counting semaphore: a word, and a line of those who wait for a permit.
-//!
-//! The word is the number of free permits and one bit, `WAITERS`: who gives permits is to take the
-//! slow way and look into the line. While somebody stands in line no permit is free, so nobody can
-//! overtake: a permit that is given then goes to the first in line, by a token, and not into the word.
-//! That holds because one lines up only when nothing is free, with the bit set in the same step, and
-//! because from then on the number grows only under the line's own lock, when the line is empty.
-//!
-//! The races:
-//!
-//! * *Giving against a newcomer.* The newcomer sets `WAITERS` on a word that says that nothing is free,
-//!   under the line's lock, and stands in line before it lets that go. Either the giver's fast swap
-//!   comes first, and the newcomer takes what it gave; or it fails on the bit, and the slow way waits for
-//!   the line's lock and finds the newcomer.
-//! * *Cancellation.* A waiter that was handed a permit and is thrown out of its wait gives it back, to the
-//!   next in line. One whose deadline passes after it was handed a permit has the permit.
-//! * *Who gave up* leaves the bit set. The next giver finds an empty line, and clears it.
+//! A counting semaphore, with one permit at a time or several.
 
 use std::cell::Cell;
+use std::error::Error;
 use std::fmt;
 use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
-use super::atomic::AtomicUsize;
-use super::atomic::Ordering::{Acquire, Relaxed, Release};
+use super::Arc;
+use super::permits::Permits;
 use super::select::{Await, Operation, sealed::Sealed};
-use crate::rt::{self, Case, Instant, Reason, Signal, Stand, WaitQueue, Waited};
-
-const WAITERS: usize = 1 << (usize::BITS - 1);
-
-/// The token of a waiter that has a permit from now on.
-const YOURS: usize = 0;
+use crate::rt::{self, Case, Instant, Signal, Stand};
 
 /// A number of permits: who needs one and finds none waits until one is given back.
 ///
 /// It bounds how many do something at once. Waiters are served strictly in their order: nobody, not even
-/// [`try_acquire`](Self::try_acquire), takes a permit while others wait for it. A waiter that is cancelled,
+/// [`try_acquire`](Self::try_acquire), takes a permit while others wait for it. What one gets who waits for [several
+/// at once](Self::acquire_many) is kept for it until it is enough. A waiter that is cancelled,
 /// or ended by a [`timeout`](crate::time::timeout), when a permit is on its way to it leaves that to the
 /// next.
 ///
@@ -64,25 +45,41 @@ const YOURS: usize = 0;
 /// assert_eq!(most.into_inner(), 2);
 /// ```
 pub struct Semaphore {
-    word: AtomicUsize,
-    line: WaitQueue,
+    permits: Permits,
 }
 
 impl UnwindSafe for Semaphore {}
 impl RefUnwindSafe for Semaphore {}
 
-/// One permit of a [`Semaphore`], which has it back when this is dropped.
+/// Permits of a [`Semaphore`], which has them back when this is dropped.
 #[must_use = "if unused the permit is given back at once"]
 #[derive(Debug)]
 pub struct SemaphorePermit<'semaphore> {
     semaphore: &'semaphore Semaphore,
+    permits: usize,
+}
+
+/// As [`SemaphorePermit`], for who cannot borrow the semaphore, such as a green thread that gets its permit before it
+/// is spawned.
+#[must_use = "if unused the permit is given back at once"]
+#[derive(Debug)]
+pub struct OwnedSemaphorePermit {
+    semaphore: Arc<Semaphore>,
+    permits: usize,
+}
+
+/// More permits were given than a [`Semaphore`] can have. It is as it was before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OverRelease {
+    most: usize,
 }
 
 impl Semaphore {
     /// The most permits that can be free at once.
-    pub const MAX_PERMITS: usize = WAITERS - 1;
+    pub const MAX_PERMITS: usize = Permits::MAX;
 
-    /// A semaphore with so many permits, all of them free.
+    /// A semaphore with so many permits, all of them free. It can have more later: see
+    /// [`release`](Self::release).
     ///
     /// # Panics
     ///
@@ -98,12 +95,39 @@ impl Semaphore {
     pub const fn new(permits: usize) -> Semaphore {
         assert!(permits <= Self::MAX_PERMITS, "too many permits");
         Semaphore {
-            word: AtomicUsize::new(permits),
-            line: WaitQueue::new(),
+            permits: Permits::new(permits, Self::MAX_PERMITS),
+        }
+    }
+
+    /// As [`new`](Self::new), but there can never be more permits free than these: it is an error to
+    /// [`release`](Self::release) what was not acquired. Python calls it `BoundedSemaphore`.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// use sylvan::sync::Semaphore;
+    ///
+    /// let semaphore = Semaphore::bounded(2);
+    /// semaphore.acquire().forget();
+    /// semaphore.release(1);
+    /// assert!(semaphore.try_release(1).is_err());
+    /// assert_eq!(semaphore.available(), 2);
+    /// ```
+    #[must_use]
+    pub const fn bounded(permits: usize) -> Semaphore {
+        assert!(permits <= Self::MAX_PERMITS, "too many permits");
+        Semaphore {
+            permits: Permits::new(permits, permits),
         }
     }
 
     /// Takes a permit, and suspends until there is one.
+    ///
+    /// # Panics
+    ///
+    /// If there can never be one, as the semaphore is [bounded](Self::bounded) to none.
     ///
     /// ```
     /// let semaphore = sylvan::sync::Semaphore::new(1);
@@ -114,11 +138,26 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn acquire(&self) -> SemaphorePermit<'_> {
-        rt::spend();
-        if !self.take() {
-            self.wait(Instant::NEVER);
-        }
-        self.permit()
+        self.get(1, || Instant::NEVER);
+        self.permit(1)
+    }
+
+    /// Takes so many permits at once, and suspends until there are as many.
+    ///
+    /// # Panics
+    ///
+    /// If there can never be as many: more than [`MAX_PERMITS`](Self::MAX_PERMITS), or than a
+    /// [bounded](Self::bounded) one has.
+    ///
+    /// ```
+    /// let megabytes = sylvan::sync::Semaphore::new(100);
+    /// let large = megabytes.acquire_many(70);
+    /// assert_eq!((large.permits(), megabytes.available()), (70, 30));
+    /// ```
+    #[inline]
+    pub fn acquire_many(&self, permits: usize) -> SemaphorePermit<'_> {
+        self.get(permits, || Instant::NEVER);
+        self.permit(permits)
     }
 
     /// Takes a permit if one is free. Never suspends.
@@ -131,7 +170,19 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn try_acquire(&self) -> Option<SemaphorePermit<'_>> {
-        self.take().then(|| self.permit())
+        self.try_acquire_many(1)
+    }
+
+    /// Takes so many permits if they are free. Never suspends.
+    ///
+    /// ```
+    /// let semaphore = sylvan::sync::Semaphore::new(2);
+    /// assert!(semaphore.try_acquire_many(3).is_none());
+    /// assert!(semaphore.try_acquire_many(2).is_some());
+    /// ```
+    #[inline]
+    pub fn try_acquire_many(&self, permits: usize) -> Option<SemaphorePermit<'_>> {
+        self.permits.take(permits).then(|| self.permit(permits))
     }
 
     /// As [`acquire`](Self::acquire), but `None` if there is no permit for so long.
@@ -143,27 +194,94 @@ impl Semaphore {
     /// assert!(semaphore.acquire_timeout(Duration::from_millis(1)).is_none());
     /// ```
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<SemaphorePermit<'_>> {
-        rt::spend();
-        let taken = self.take() || self.wait(Instant::after(timeout));
-        taken.then(|| self.permit())
+        self.acquire_many_timeout(1, timeout)
     }
 
-    /// How many permits are free now.
+    /// As [`acquire_many`](Self::acquire_many), but `None` if there are not as many for so long.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let semaphore = sylvan::sync::Semaphore::new(1);
+    /// assert!(semaphore.acquire_many_timeout(2, Duration::from_millis(1)).is_none());
+    /// assert_eq!(semaphore.available(), 1);
+    /// ```
+    pub fn acquire_many_timeout(
+        &self,
+        permits: usize,
+        timeout: Duration,
+    ) -> Option<SemaphorePermit<'_>> {
+        let taken = self.get(permits, || Instant::after(timeout));
+        taken.then(|| self.permit(permits))
+    }
+
+    /// As [`acquire`](Self::acquire), with a permit that does not borrow.
+    ///
+    /// ```
+    /// use sylvan::sync::{Arc, Semaphore};
+    /// use sylvan::thread;
+    ///
+    /// sylvan::run(|| {
+    ///     let connections = Arc::new(Semaphore::new(2));
+    ///     for _ in 0..10 {
+    ///         let permit = connections.clone().acquire_owned(); // before there is another one
+    ///         thread::spawn(move || {
+    ///             thread::yield_now();
+    ///             drop(permit);
+    ///         });
+    ///     }
+    /// });
+    /// ```
+    pub fn acquire_owned(self: Arc<Self>) -> OwnedSemaphorePermit {
+        self.acquire_many_owned(1)
+    }
+
+    /// As [`acquire_many`](Self::acquire_many), with a permit that does not borrow.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    pub fn acquire_many_owned(self: Arc<Self>, permits: usize) -> OwnedSemaphorePermit {
+        self.get(permits, || Instant::NEVER);
+        OwnedSemaphorePermit {
+            semaphore: self,
+            permits,
+        }
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), with a permit that does not borrow. Never suspends.
+    pub fn try_acquire_owned(self: Arc<Self>) -> Option<OwnedSemaphorePermit> {
+        self.try_acquire_many_owned(1)
+    }
+
+    /// As [`try_acquire_many`](Self::try_acquire_many), with a permit that does not borrow. Never suspends.
+    pub fn try_acquire_many_owned(self: Arc<Self>, permits: usize) -> Option<OwnedSemaphorePermit> {
+        self.permits.take(permits).then(|| OwnedSemaphorePermit {
+            semaphore: self,
+            permits,
+        })
+    }
+
+    /// How many permits are free now. (What is kept for one who waits for several is not.)
     ///
     /// ```
     /// assert_eq!(sylvan::sync::Semaphore::new(3).available(), 3);
     /// ```
     #[must_use]
     pub fn available(&self) -> usize {
-        self.word.load(Relaxed) & !WAITERS
+        self.permits.free()
     }
 
     /// Gives so many permits, also ones that were never acquired: the semaphore has more of them from then
-    /// on. Never suspends.
+    /// on, unless it is [bounded](Self::bounded). Never suspends.
     ///
     /// # Panics
     ///
-    /// If more than [`MAX_PERMITS`](Self::MAX_PERMITS) would be free.
+    /// Where [`try_release`](Self::try_release) gives an error.
     ///
     /// ```
     /// let semaphore = sylvan::sync::Semaphore::new(0);
@@ -171,85 +289,80 @@ impl Semaphore {
     /// assert_eq!(semaphore.available(), 2);
     /// ```
     #[inline]
+    #[track_caller]
     pub fn release(&self, permits: usize) {
-        let nobody_waits = |word: usize| word & WAITERS == 0;
-        let change = |word| nobody_waits(word).then(|| sum(word, permits)).flatten();
-        if self.word.fetch_update(Release, Relaxed, change).is_err() {
-            self.release_slow(permits);
+        if let Err(error) = self.try_release(permits) {
+            panic!("{error}");
         }
     }
 
-    /// To those who wait, one each; what is left over is free.
-    #[cold]
-    fn release_slow(&self, permits: usize) {
-        let mut left = permits;
-        while left > 0 {
-            let mut line = self.line.lock();
-            let woken = line.signal_first(YOURS);
-            left -= usize::from(woken.is_some());
-            let is_last = line.len() == 0;
-            // Also others may have done so since the caller looked, and then the word changes as we do.
-            let change = |word| sum(word & !WAITERS, left);
-            let fits = !is_last || self.word.fetch_update(Release, Relaxed, change).is_ok();
-            drop(line);
-            if let Some(woken) = woken {
-                woken.wake();
-            }
-            assert!(fits, "more permits than a semaphore can have");
-            if is_last {
-                return;
-            }
-        }
-    }
-
-    /// Takes a permit if one is free.
+    /// As [`release`](Self::release), but without a panic.
+    ///
+    /// # Errors
+    ///
+    /// If more permits would be free than the semaphore can have, [`MAX_PERMITS`](Self::MAX_PERMITS) or what it
+    /// is [bounded](Self::bounded) to. None of them was given then.
+    ///
+    /// ```
+    /// let semaphore = sylvan::sync::Semaphore::bounded(2);
+    /// let error = semaphore.try_release(1).unwrap_err();
+    /// assert_eq!(error.to_string(), "a semaphore that can have 2 permits was given more");
+    /// ```
     #[inline]
-    fn take(&self) -> bool {
-        let change = |word: usize| (word & !WAITERS != 0).then(|| word - 1);
-        self.word.fetch_update(Acquire, Relaxed, change).is_ok()
+    pub fn try_release(&self, permits: usize) -> Result<(), OverRelease> {
+        if self.permits.give(permits) {
+            Ok(())
+        } else {
+            let most = self.permits.most();
+            Err(OverRelease { most })
+        }
     }
 
-    /// Takes a permit if one is free, and says else that somebody waits. The caller holds the line's lock, and lines up
-    /// if it has none.
-    fn take_or_mark(&self) -> bool {
-        let change = |word: usize| {
-            Some(if word & !WAITERS == 0 {
-                WAITERS
-            } else {
-                word - 1
-            })
-        };
-        let before = self.word.fetch_update(Acquire, Relaxed, change);
-        before.is_ok_and(|word| word & !WAITERS != 0)
+    #[inline]
+    fn get(&self, permits: usize, deadline: impl FnOnce() -> Instant) -> bool {
+        rt::spend();
+        self.permits.take(permits) || self.get_slow(permits, deadline())
     }
 
-    /// Stands in line. Returns whether it has a permit now.
     #[cold]
-    fn wait(&self, deadline: Instant) -> bool {
-        let waited = self.line.wait_or_pass(
-            Reason::Semaphore,
-            deadline,
-            || self.take_or_mark(),
-            |_yours| self.release(1),
+    #[track_caller]
+    fn get_slow(&self, permits: usize, deadline: Instant) -> bool {
+        let most = self.permits.most();
+        assert!(
+            permits <= most,
+            "{permits} permits are wanted of a semaphore that can have {most}"
         );
-        waited != Waited::TimedOut
+        self.permits.wait(permits, deadline)
     }
 
     #[inline]
-    fn permit(&self) -> SemaphorePermit<'_> {
-        SemaphorePermit { semaphore: self }
+    fn permit(&self, permits: usize) -> SemaphorePermit<'_> {
+        SemaphorePermit {
+            semaphore: self,
+            permits,
+        }
     }
-}
 
-#[inline]
-fn sum(free: usize, permits: usize) -> Option<usize> {
-    let sum = free.checked_add(permits);
-    sum.filter(|sum| *sum <= Semaphore::MAX_PERMITS)
+    /// Permits end. Where others have given what was not theirs, what is too much vanishes: a drop does not panic.
+    #[inline]
+    fn give_back(&self, permits: usize) {
+        if !self.permits.give(permits) {
+            (0..permits)
+                .take_while(|_| self.permits.give(1))
+                .for_each(drop);
+        }
+    }
 }
 
 impl SemaphorePermit<'_> {
-    /// Keeps the permit from being given back: the semaphore has one less from now on, until somebody
-    /// [`release`](Semaphore::release)s one.
+    /// How many permits these are.
+    #[must_use]
+    pub fn permits(&self) -> usize {
+        self.permits
+    }
+
+    /// Keeps the permits from being given back: the semaphore has less from now on, until somebody
+    /// [`release`](Semaphore::release)s some.
     ///
     /// ```
     /// let semaphore = sylvan::sync::Semaphore::new(2);
@@ -261,14 +374,40 @@ impl SemaphorePermit<'_> {
     }
 }
 
-impl Drop for SemaphorePermit<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.semaphore.release(1);
+impl OwnedSemaphorePermit {
+    /// How many permits these are.
+    #[must_use]
+    pub fn permits(&self) -> usize {
+        self.permits
+    }
+
+    /// The semaphore they are of.
+    #[must_use]
+    pub fn semaphore(&self) -> &Arc<Semaphore> {
+        &self.semaphore
+    }
+
+    /// As [`SemaphorePermit::forget`].
+    pub fn forget(mut self) {
+        self.permits = 0;
     }
 }
 
-/// A permit that a select waits for.
+impl Drop for SemaphorePermit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.semaphore.give_back(self.permits);
+    }
+}
+
+impl Drop for OwnedSemaphorePermit {
+    #[inline]
+    fn drop(&mut self) {
+        self.semaphore.give_back(self.permits);
+    }
+}
+
+/// A permit to be acquired by a select.
 #[doc(hidden)]
 pub struct Acquiring<'semaphore> {
     semaphore: &'semaphore Semaphore,
@@ -278,7 +417,7 @@ pub struct Acquiring<'semaphore> {
 impl Acquiring<'_> {
     /// There is one, and it was taken.
     fn take(&self) {
-        self.permit.set(Some(self.semaphore.permit()));
+        self.permit.set(Some(self.semaphore.permit(1)));
     }
 }
 
@@ -298,20 +437,26 @@ impl Await for Semaphore {
 
 impl<'semaphore: 'queue, 'queue> Case<'queue> for Acquiring<'semaphore> {
     fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
-        let semaphore = self.semaphore;
-        let taken = stand.enter(&semaphore.line, || semaphore.take_or_mark());
+        let taken = self.semaphore.permits.enter(stand);
         if taken {
             self.take();
         }
         taken
     }
 
-    fn accept(&self, _yours: Signal) {
+    fn accept(&self, signal: Signal) {
+        self.semaphore.permits.accept(signal.token());
         self.take();
     }
 
-    fn pass_on(&self, _yours: Signal) {
-        self.semaphore.release(1);
+    fn pass_on(&self, signal: Signal) {
+        self.semaphore.permits.pass_on(signal.token());
+    }
+}
+
+impl fmt::Debug for Acquiring<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquiring").finish_non_exhaustive()
     }
 }
 
@@ -331,3 +476,12 @@ impl fmt::Debug for Semaphore {
             .finish_non_exhaustive()
     }
 }
+
+impl fmt::Display for OverRelease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = self.most;
+        write!(f, "a semaphore that can have {most} permits was given more")
+    }
+}
+
+impl Error for OverRelease {}

@@ -126,7 +126,7 @@ impl SharedLock {
 
     #[cold]
     fn read_slow(&self) {
-        self.holder.while_waiting(|| {
+        self.holder.while_waiting(Reason::RwLockRead, || {
             self.readers.wait_or_pass(
                 Reason::RwLockRead,
                 Instant::NEVER,
@@ -139,7 +139,7 @@ impl SharedLock {
     #[cold]
     fn write_slow(&self) {
         let leaving = Leaving(self);
-        self.holder.while_waiting(|| {
+        self.holder.while_waiting(Reason::RwLockWrite, || {
             self.writers.wait_or_pass(
                 Reason::RwLockWrite,
                 Instant::NEVER,

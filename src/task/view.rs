@@ -5,14 +5,17 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::State;
-use crate::rt::{self, Handle, Instant, TaskRef};
+use crate::rt::{self, Handle, HeldBy, Instant, TaskRef};
 use crate::thread::{Thread, ThreadId};
 
 /// A green thread as others see it; see [`all`] and [`current`].
 ///
 /// It tells about the thread also when that has ended, and does not keep its result.
 #[derive(Clone)]
-pub struct Task(TaskRef);
+pub struct Task {
+    record: TaskRef,
+    runtime: Option<Handle>,
+}
 
 /// The green threads of the caller's runtime that have not ended, in no order.
 ///
@@ -31,7 +34,7 @@ pub struct Task(TaskRef);
 /// ```
 #[must_use]
 pub fn all() -> Vec<Task> {
-    rt::tasks_of_caller().into_iter().map(Task).collect()
+    Handle::of_caller().map_or_else(Vec::new, |runtime| runtime.tasks())
 }
 
 /// The calling green thread, as others see it; `None` on a plain OS thread, which is no green thread.
@@ -50,14 +53,21 @@ pub fn all() -> Vec<Task> {
 /// ```
 #[must_use]
 pub fn current() -> Option<Task> {
-    rt::on_green_thread().then(|| Task(rt::current_task()))
+    rt::on_green_thread().then(|| Task {
+        record: rt::current_task(),
+        runtime: Handle::of_caller(),
+    })
 }
 
 impl Handle {
     /// The green threads of this runtime that have not ended, in no order; see [`all`].
     #[must_use]
     pub fn tasks(&self) -> Vec<Task> {
-        self.task_records().into_iter().map(Task).collect()
+        let view = |record| Task {
+            record,
+            runtime: Some(self.clone()),
+        };
+        self.task_records().into_iter().map(view).collect()
     }
 }
 
@@ -65,7 +75,7 @@ impl Task {
     /// The thread's handle.
     #[must_use]
     pub fn thread(&self) -> &Thread {
-        Thread::of(&self.0)
+        Thread::of(&self.record)
     }
 
     /// The thread's identity.
@@ -83,34 +93,78 @@ impl Task {
     /// Where it was spawned.
     #[must_use]
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.0.identity.spawned_at
+        self.record.identity.spawned_at
     }
 
     /// What it does at the moment. From another hub's thread it may be out of date when it is returned.
     #[must_use]
     pub fn state(&self) -> State {
-        self.0.state()
+        self.record.state()
     }
 
     /// How long it has waited for what it waits for, if it does.
     #[must_use]
     pub fn waits_for(&self) -> Option<Duration> {
         let waits = matches!(self.state(), State::Waiting(_));
-        let (_, since) = self.0.last_wait();
+        let (_, since) = self.record.last_wait();
         waits.then(|| Instant::now().duration_since(since))
+    }
+
+    /// The green thread that holds the lock it waits for, if it waits for one that has a single holder: a mutex, a
+    /// reentrant mutex, an [`RwLock`](crate::sync::RwLock) that is held for writing, or what another initialises.
+    ///
+    /// `None` also where that one is a plain OS thread or belongs to another runtime. All green threads of the runtime
+    /// are gone through to find it: it is for dumps.
+    ///
+    /// ```
+    /// use sylvan::sync::{Arc, Mutex};
+    /// use sylvan::{task, thread};
+    ///
+    /// sylvan::run(|| {
+    ///     let lock = Arc::new(Mutex::new(()));
+    ///     let theirs = lock.clone();
+    ///     let holds = move || {
+    ///         let _guard = theirs.lock();
+    ///         thread::park();
+    ///     };
+    ///     let holds = thread::Builder::new().name("fetch-17".into()).spawn(holds).unwrap();
+    ///     thread::yield_now();
+    ///     let waits = thread::spawn(move || drop(lock.lock()));
+    ///     thread::yield_now();
+    ///     let waiter = task::all().into_iter().find(|task| task.id() == waits.id()).unwrap();
+    ///     assert_eq!(waiter.blocked_by().unwrap().name(), Some("fetch-17"));
+    ///     assert!(waiter.to_string().contains("waiting: mutex held by 'fetch-17' for "));
+    ///     holds.thread().unpark();
+    ///     waits.join().unwrap();
+    ///     assert!(waiter.blocked_by().is_none());
+    /// });
+    /// ```
+    #[must_use]
+    pub fn blocked_by(&self) -> Option<Task> {
+        let HeldBy::Task(number) = rt::held_by(&self.record) else {
+            return None;
+        };
+        let record = self.runtime.as_ref()?.find(number)?;
+        Some(Task {
+            record,
+            runtime: self.runtime.clone(),
+        })
     }
 
     /// Asks it to end; see [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel).
     pub fn cancel(&self) {
-        self.0.cancel();
+        self.record.cancel();
     }
 }
 
 /// A line of a dump.
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0.display_name();
+        let name = self.record.display_name();
         write!(f, "green thread '{name}', {}", self.state())?;
+        if let Some(holder) = self.blocked_by() {
+            write!(f, " held by '{}'", holder.record.display_name())?;
+        }
         if let Some(duration) = self.waits_for() {
             write!(f, " for {:.1} s", duration.as_secs_f64())?;
         }

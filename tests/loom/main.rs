@@ -1,5 +1,5 @@
 //! Explores the interleavings of the kernel's pure protocols: the life word, what is done at a task's end, the
-//! inbox, the idle hubs, the pulse, the wake-up against the end of the waiter, and the select.
+//! inbox, the idle hubs, the pulse, the wake-up against the end of the waiter, the select, and the lock under `Mutex`.
 //!
 //! The files of `src/rt` are included as they are. What they name of the rest of the kernel stands here
 //! under the same names: [`sys`] has loom's atomics and locks, and [`clock`], [`park`] and [`task`] are
@@ -21,6 +21,8 @@ mod inbox;
 #[allow(dead_code)]
 #[path = "../../src/rt/life.rs"]
 mod life;
+#[path = "../../src/sync/lock.rs"]
+mod lock;
 #[allow(dead_code)]
 #[path = "../../src/rt/pulse.rs"]
 mod pulse;
@@ -35,10 +37,14 @@ mod stand;
 mod wait_queue;
 
 mod clock;
+#[path = "lock.rs"]
+mod lock_needs;
 mod models;
 mod park;
 mod sys;
 mod task;
+
+use lock_needs::{atomic, rt};
 
 /// What waits are named for; here nobody reads it.
 mod reason {

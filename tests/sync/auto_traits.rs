@@ -1,9 +1,11 @@
 //! The auto traits are std's, whatever is inside. Checked by the compiler.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
+use std::error::Error;
+use std::marker::{PhantomData, PhantomPinned};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Whether a type implements a trait, as a constant: an inherent constant hides that of a trait.
 macro_rules! implements {
@@ -43,6 +45,9 @@ macro_rules! same {
             same!($name<Rc<u8>>);
             same!($name<std::sync::MutexGuard<'static, u8>>);
             same!($name<*mut u8>);
+            same!($name<PhantomPinned>);
+            same!($name<&'static mut u8>);
+            same!($name<Box<dyn Error + Send>>);
         )+
     };
 }
@@ -55,6 +60,7 @@ mod ours {
     pub type LazyFn<F> = LazyLock<u8, F>;
     pub type IterOf<T> = Iter<'static, T>;
     pub type TryIterOf<T> = TryIter<'static, T>;
+    pub type PromiseOfOne<T> = Resolver<T>;
 }
 
 mod theirs {
@@ -65,6 +71,8 @@ mod theirs {
     pub type LazyFn<F> = LazyLock<u8, F>;
     pub type IterOf<T> = Iter<'static, T>;
     pub type TryIterOf<T> = TryIter<'static, T>;
+    pub type Promise<T> = Arc<OnceLock<T>>;
+    pub type PromiseOfOne<T> = Arc<OnceLock<T>>;
 }
 
 same!(Mutex, Guard, RwLock, ReadGuard, WriteGuard);
@@ -81,3 +89,32 @@ same_for!(ours::WaitTimeoutResult, theirs::WaitTimeoutResult);
 // What std has not: as its types of the same kind. A permit may be given back by any thread.
 same_for!(ours::Semaphore, theirs::Condvar);
 same_for!(ours::SemaphorePermit<'static>, &'static theirs::Condvar);
+same_for!(ours::OwnedSemaphorePermit, Arc<theirs::Condvar>);
+same_for!(ours::Event, theirs::Condvar);
+same_for!(ours::WaitGroup, Arc<theirs::Condvar>);
+// One that is shared, and is written once.
+same!(Promise, PromiseOfOne);
+same_for!(ours::PromiseError, Arc<dyn Error + Send + Sync>);
+// std's `ReentrantLock` is not stable. It says of itself what is said here.
+macro_rules! reentrant {
+    ($($inner:ty),+) => {
+        $(
+            const _: () = assert!(
+                implements!(ours::ReentrantMutex<$inner>: Send) == implements!($inner: Send)
+                    && implements!(ours::ReentrantMutex<$inner>: Sync) == implements!($inner: Send)
+                    && implements!(ours::ReentrantMutex<$inner>: Unpin) == implements!($inner: Unpin)
+                    && implements!(ours::ReentrantMutex<$inner>: UnwindSafe) == implements!($inner: UnwindSafe)
+                    && implements!(ours::ReentrantMutex<$inner>: RefUnwindSafe) == implements!($inner: RefUnwindSafe)
+                    && !implements!(ours::ReentrantMutexGuard<'static, $inner>: Send)
+                    && implements!(ours::ReentrantMutexGuard<'static, $inner>: Sync) == implements!($inner: Sync)
+            );
+        )+
+    };
+}
+reentrant!(
+    u8,
+    Cell<u8>,
+    Rc<u8>,
+    std::sync::MutexGuard<'static, u8>,
+    PhantomPinned
+);

@@ -3,10 +3,18 @@
 
 mod auto_traits;
 mod barrier;
+mod complete;
 mod condvar;
 mod crew;
+mod endings;
+mod event;
+mod fairness;
 mod mpsc;
 mod mutex;
 mod once;
+mod promise;
+mod reentrant_mutex;
 mod rwlock;
 mod semaphore;
+mod stress;
+mod wait_group;

@@ -385,7 +385,7 @@ fn unsized_data_and_formatting_are_as_in_std() {
     assert_eq!(format!("{guard} {guard:?}"), "7 7");
     assert_eq!(
         format!("{mutex:?}"),
-        "Mutex { data: <locked>, poisoned: false, .. }"
+        "Mutex { data: \"<locked>\", poisoned: false, .. }"
     );
     assert_eq!(*Mutex::<u8>::default().lock().unwrap(), 0);
 }

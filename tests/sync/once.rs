@@ -149,3 +149,71 @@ fn a_lazy_value_that_failed_stays_failed() {
     *lazy += 1;
     assert_eq!(format!("{lazy:?}"), "LazyLock(1)");
 }
+
+/// Of all three kinds, whether it is cancelled or out of time: what was begun is done.
+#[test]
+fn a_first_use_that_is_thrown_out_spoils_nothing() {
+    type Kind = (fn(), fn() -> bool);
+    static ONCE: [Once; 2] = [const { Once::new() }; 2];
+    static CELL: [OnceLock<u32>; 2] = [const { OnceLock::new() }; 2];
+    static LAZY: [LazyLock<u32>; 2] = [const { LazyLock::new(make) }; 2];
+    fn make() -> u32 {
+        settle();
+        thread::park_timeout(Duration::from_millis(2));
+        thread::yield_now();
+        7
+    }
+    let kinds: [[Kind; 3]; 2] = [
+        [
+            (
+                || ONCE[0].call_once(|| assert_eq!(make(), 7)),
+                || ONCE[0].is_completed(),
+            ),
+            (
+                || assert_eq!(CELL[0].get_or_init(make), &7),
+                || CELL[0].get() == Some(&7),
+            ),
+            (
+                || assert_eq!(*LAZY[0], 7),
+                || LazyLock::get(&LAZY[0]) == Some(&7),
+            ),
+        ],
+        [
+            (
+                || ONCE[1].call_once(|| assert_eq!(make(), 7)),
+                || ONCE[1].is_completed(),
+            ),
+            (
+                || assert_eq!(CELL[1].get_or_init(make), &7),
+                || CELL[1].get() == Some(&7),
+            ),
+            (
+                || assert_eq!(*LAZY[1], 7),
+                || LazyLock::get(&LAZY[1]) == Some(&7),
+            ),
+        ],
+    ];
+    sylvan::run(|| {
+        for (first_use, is_done) in kinds[0] {
+            let task = thread::spawn(move || {
+                first_use();
+                assert!(is_done());
+                thread::park();
+            });
+            thread::yield_now();
+            assert!(!is_done(), "it has begun");
+            task.cancel();
+            // It ends where it would wait next, and not before.
+            assert!(task.join().unwrap_err().is::<sylvan::task::Cancelled>());
+            assert!(is_done());
+        }
+        for (first_use, is_done) in kinds[1] {
+            let _ = time::timeout(Duration::from_millis(1), || {
+                first_use();
+                thread::park();
+            })
+            .unwrap_err();
+            assert!(is_done());
+        }
+    });
+}

@@ -150,7 +150,7 @@ fn permits_are_added_and_forgotten() {
     let permit = semaphore.try_acquire();
     assert_eq!(
         format!("{permit:?}"),
-        "Some(SemaphorePermit { semaphore: Semaphore { available: 4, .. } })"
+        "Some(SemaphorePermit { semaphore: Semaphore { available: 4, .. }, permits: 1 })"
     );
     static FULL: Semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
     for (semaphore, permits) in [(&FULL, 1), (&semaphore, usize::MAX)] {
@@ -162,18 +162,18 @@ fn permits_are_added_and_forgotten() {
 }
 
 #[test]
-fn too_many_permits_reach_those_who_wait() {
+fn too_many_permits_are_not_given_to_those_who_wait_either() {
     sylvan::run(|| {
         let semaphore = Arc::new(Semaphore::new(0));
         let (tasks, order) = ten_in_line(&semaphore);
         let too_many = AssertUnwindSafe(|| semaphore.release(usize::MAX));
         std::panic::catch_unwind(too_many).unwrap_err();
-        tasks.into_iter().for_each(|task| task.join().unwrap());
-        assert_eq!(order.lock().unwrap().len(), 10);
-        assert_eq!(semaphore.available(), 0);
+        settle();
+        assert_eq!(order.lock().unwrap().len(), 0);
         // It is of use still.
-        semaphore.release(1);
-        drop(semaphore.acquire());
+        semaphore.release(11);
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        assert_eq!(semaphore.available(), 1);
     });
 }
 
@@ -376,4 +376,242 @@ fn a_long_series_of_free_permits_lets_others_run() {
         assert!(!other.is_finished(), "trying never suspends");
         other.join().unwrap();
     });
+}
+
+/// Takes several, once there are as many; says when.
+fn several(
+    semaphore: &Arc<Semaphore>,
+    order: &Arc<Mutex<Vec<usize>>>,
+    permits: usize,
+) -> thread::JoinHandle<()> {
+    let (semaphore, order) = (semaphore.clone(), order.clone());
+    thread::spawn(move || {
+        let taken = semaphore.acquire_many(permits);
+        assert_eq!(taken.permits(), permits);
+        taken.forget();
+        order.lock().unwrap().push(permits);
+    })
+}
+
+#[test]
+fn who_wants_several_is_served_in_its_turn() {
+    sylvan::run(|| {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let taken = |count: usize| {
+            settle();
+            let order = order.lock().unwrap().clone();
+            assert_eq!(order.len(), count, "{order:?}");
+            order
+        };
+        // The first finds too few, the others line up behind it.
+        let tasks: Vec<_> = [3, 1, 2, 4, 1, 1]
+            .map(|permits| several(&semaphore, &order, permits))
+            .into_iter()
+            .collect();
+        taken(0);
+        assert!(
+            semaphore.try_acquire().is_none(),
+            "it is kept for the first"
+        );
+        assert_eq!(semaphore.available(), 0);
+        semaphore.release(1);
+        taken(0);
+        semaphore.release(1);
+        taken(1);
+        semaphore.release(2);
+        taken(2);
+        semaphore.release(1);
+        taken(3);
+        // One permit too few for the fourth, and nobody overtakes it.
+        semaphore.release(3);
+        taken(3);
+        semaphore.release(5);
+        assert_eq!(taken(6), [3, 1, 2, 4, 1, 1]);
+        assert_eq!(semaphore.available(), 2);
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        drop(semaphore.acquire_many(2));
+        drop(semaphore.acquire_many(0));
+        assert_eq!(semaphore.available(), 2);
+    });
+}
+
+#[test]
+fn what_was_kept_for_one_that_leaves_goes_to_the_next() {
+    sylvan::run(|| {
+        for leaves in ["cancelled", "timed out", "cancelled when it has it all"] {
+            let semaphore = Arc::new(Semaphore::new(2));
+            let order = Arc::new(Mutex::new(Vec::new()));
+            let leaver = match leaves {
+                "timed out" => {
+                    let semaphore = semaphore.clone();
+                    thread::spawn(move || {
+                        let moment = Duration::from_millis(2);
+                        assert!(semaphore.acquire_many_timeout(4, moment).is_none());
+                    })
+                }
+                _ => several(&semaphore, &order, 4),
+            };
+            settle();
+            let next = [1, 2, 1].map(|permits| several(&semaphore, &order, permits));
+            settle();
+            semaphore.release(1);
+            settle();
+            match leaves {
+                "cancelled" => leaver.cancel(),
+                "timed out" => (),
+                _ => {
+                    // What a wake-up has brought is its own.
+                    semaphore.release(1);
+                    leaver.cancel();
+                    semaphore.release(4);
+                }
+            }
+            let left = leaver.join();
+            let [first, second, third] = next;
+            first.join().unwrap();
+            second.join().unwrap();
+            match leaves {
+                "cancelled when it has it all" => left.unwrap(),
+                _ => semaphore.release(1),
+            }
+            third.join().unwrap();
+            assert_eq!(semaphore.available(), 0, "{leaves}");
+        }
+    });
+}
+
+#[test]
+fn a_bounded_one_is_not_released_more_often_than_acquired() {
+    static BOUNDED: Semaphore = Semaphore::bounded(2);
+    let full = BOUNDED.try_release(1).unwrap_err();
+    assert_eq!(
+        full.to_string(),
+        "a semaphore that can have 2 permits was given more"
+    );
+    let permits = BOUNDED.acquire_many(2);
+    assert!(BOUNDED.try_release(3).is_err());
+    assert_eq!(BOUNDED.available(), 0);
+    // What was not its own: the permit that is given back later is too much, and vanishes.
+    BOUNDED.release(1);
+    drop(permits);
+    assert_eq!(BOUNDED.available(), 2);
+    let panics = std::panic::catch_unwind(|| BOUNDED.release(1)).unwrap_err();
+    assert_eq!(panics.downcast_ref::<String>(), Some(&full.to_string()));
+    let never = std::panic::catch_unwind(|| drop(BOUNDED.acquire_many(3))).unwrap_err();
+    assert_eq!(
+        panic_text(&*never),
+        "3 permits are wanted of a semaphore that can have 2"
+    );
+    assert!(BOUNDED.try_acquire_many(3).is_none());
+    assert_eq!(BOUNDED.available(), 2);
+    sylvan::run(|| {
+        let semaphore = Arc::new(Semaphore::bounded(2));
+        let all = semaphore.acquire_many(2);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let waiters = [1, 2].map(|permits| several(&semaphore, &order, permits));
+        settle();
+        assert!(semaphore.try_release(4).is_err(), "also if others wait");
+        assert_eq!(order.lock().unwrap().len(), 0);
+        drop(all);
+        settle();
+        semaphore.release(1);
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert_eq!(semaphore.available(), 0);
+    });
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    payload.downcast_ref::<String>().map_or("", |text| text)
+}
+
+#[test]
+fn owned_permits_go_where_they_like() {
+    everywhere(|crew| {
+        let semaphore = Arc::new(Semaphore::new(3));
+        let members: Vec<_> = (0..4)
+            .map(|number| {
+                let permit = match number % 2 {
+                    0 => semaphore.clone().acquire_owned(),
+                    _ => semaphore.clone().acquire_many_owned(2),
+                };
+                crew.spawn(move || {
+                    thread::yield_now();
+                    assert_eq!(permit.permits(), 1 + number % 2);
+                    assert!(permit.semaphore().available() < 3);
+                })
+            })
+            .collect();
+        members.into_iter().for_each(Member::join);
+        assert_eq!(semaphore.available(), 3);
+        semaphore.clone().try_acquire_owned().unwrap().forget();
+        assert!(semaphore.clone().try_acquire_many_owned(3).is_none());
+        assert_eq!(semaphore.available(), 2);
+        assert_eq!(Arc::strong_count(&semaphore), 1);
+    });
+}
+
+#[test]
+fn those_who_want_several_race_with_all_that_can_happen() {
+    fn race(crew: &Crew) {
+        const PERMITS: usize = 5;
+        let semaphore = Arc::new(Semaphore::bounded(PERMITS));
+        let held = Arc::new(AtomicUsize::new(0));
+        let hold = |number: usize, permits: SemaphorePermit<'_>, held: &AtomicUsize| {
+            let count = permits.permits();
+            assert!(held.fetch_add(count, SeqCst) + count <= PERMITS);
+            let _counted = AtDrop(|| {
+                held.fetch_sub(count, SeqCst);
+            });
+            if number.is_multiple_of(3) {
+                thread::yield_now();
+            }
+        };
+        let work = |seed: usize, rounds: usize| {
+            let (semaphore, held) = (semaphore.clone(), held.clone());
+            move || {
+                for round in 0..rounds {
+                    let number = number(seed, round);
+                    let wanted = 1 + number / 16 % PERMITS;
+                    let moment = Duration::from_micros(number as u64 / 4 % 64);
+                    match number % 4 {
+                        0 => hold(number, semaphore.acquire_many(wanted), &held),
+                        1 => hold(number, semaphore.acquire(), &held),
+                        2 => {
+                            let permits = semaphore.acquire_many_timeout(wanted, moment);
+                            permits.into_iter().for_each(|all| hold(number, all, &held));
+                        }
+                        _ => {
+                            let permits = semaphore.try_acquire_many(wanted);
+                            permits.into_iter().for_each(|all| hold(number, all, &held));
+                        }
+                    }
+                }
+            }
+        };
+        let steady: Vec<_> = (0..4)
+            .map(|seed| crew.spawn(work(seed, scaled(800))))
+            .collect();
+        for wave in 0..scaled(100) {
+            let tasks = [0, 1, 2, 3].map(|task| thread::spawn(work(4 + wave * 4 + task, 10)));
+            for _ in 0..number(wave, 0) % 8 {
+                thread::yield_now();
+            }
+            tasks
+                .iter()
+                .skip(wave % 2)
+                .for_each(thread::JoinHandle::cancel);
+            for task in tasks {
+                if let Err(payload) = task.join() {
+                    assert!(payload.is::<Cancelled>());
+                }
+            }
+        }
+        steady.into_iter().for_each(Member::join);
+        assert_eq!(semaphore.available(), PERMITS);
+        assert_eq!(held.load(SeqCst), 0);
+    }
+    everywhere(race);
 }

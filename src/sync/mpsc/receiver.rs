@@ -18,6 +18,8 @@ pub struct Receiver<T> {
 
 impl<T> UnwindSafe for Receiver<T> {}
 impl<T> RefUnwindSafe for Receiver<T> {}
+// Messages do not stay where they are: nothing here is pinned with it.
+impl<T> Unpin for Receiver<T> {}
 
 impl<T> Receiver<T> {
     pub(super) fn new(channel: Arc<Channel<T>>) -> Receiver<T> {
@@ -130,22 +132,33 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 /// All messages; see [`Receiver::iter`].
-#[derive(Debug)]
 pub struct Iter<'receiver, T: 'receiver> {
     receiver: &'receiver Receiver<T>,
 }
 
 /// The messages that are there; see [`Receiver::try_iter`].
-#[derive(Debug)]
 pub struct TryIter<'receiver, T: 'receiver> {
     receiver: &'receiver Receiver<T>,
 }
 
 /// All messages of a receiver that it owns.
-#[derive(Debug)]
 pub struct IntoIter<T> {
     receiver: Receiver<T>,
 }
+
+/// std calls the field so.
+macro_rules! shown_as_in_std {
+    ($($name:ident: $type:ty),+) => {
+        $(impl<T> fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut shown = f.debug_struct(stringify!($name));
+                shown.field("rx", &self.receiver).finish()
+            }
+        })+
+    };
+}
+
+shown_as_in_std!(Iter: Iter<'_, T>, TryIter: TryIter<'_, T>, IntoIter: IntoIter<T>);
 
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;

@@ -28,12 +28,15 @@
 //! | `send_from(s, slot) -> result => …` | as `send`; the message is that of an `Option`, where it stays if it is not sent | the same |
 //! | `join(handle) => …` | the thread has ended, so `handle.join()` will not wait | `()` |
 //! | `acquire(semaphore) -> permit => …` | there is a permit | a [`SemaphorePermit`](super::SemaphorePermit) |
+//! | `wait(event) => …` | the [`Event`](super::Event) is set, or was since the wait began | `()` |
+//! | `wait(promise) => …` | the [`Promise`](super::Promise) is kept or broken, so `promise.get()` will not wait | `()` |
 //! | `wait(x) -> value => …` | the same as `join` and `acquire`, for whatever can be waited for | |
 //! | `after(duration) => …`, `at(instant) => …` | the time has come | the moment it was to be |
 //! | `default => …` | none of the others can be done at once | |
 //! | `default(duration) => …` | none of the others can be done for so long | |
 //!
-//! `-> pattern` may be left out of each. `get` and `put`, `put_from` are other names of `recv` and `send`, `send_from`. Operands are
+//! `-> pattern` may be left out of each. `get` and `put`, `put_from` are other names of `recv` and `send`, `send_from`, and all of them are for the
+//! queues of [`queue`](super::queue) as well. Operands are
 //! borrowed for the time of the wait, through references and smart pointers as by a method call, and not any more when the
 //! case's own code runs.
 //!

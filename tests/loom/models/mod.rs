@@ -9,6 +9,7 @@ mod endings;
 mod idle;
 mod inbox;
 mod life;
+mod lock;
 mod pulse;
 mod select;
 mod sleep;
