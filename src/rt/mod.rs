@@ -67,10 +67,14 @@ pub(crate) use offload::{Pool, detach_to};
 pub(crate) use park::{
     checkpoint, current_task, on_green_thread, park, sleep_until, spend, with_current, yield_now,
 };
+#[cfg(feature = "http")]
+pub(crate) use park::{has_passed, now_of_turn};
 pub use reason::Reason;
-pub(crate) use report::Message;
+pub(crate) use report::{Message, error as report};
 pub(crate) use runtime::tasks_of_caller;
 pub use runtime::{Handle, Runtime, run};
+#[cfg(feature = "http")]
+pub(crate) use source::Ticket;
 pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_member, spawn_scoped};
 pub use state::State;
