@@ -40,10 +40,11 @@
 //! * [`future`] has [`block_on`](future::block_on), for crates that are async.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
+//! * [`server`] has servers: a green thread for each connection, at most so many at once.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(
     feature = "http",
-    doc = "* [`http`] is an HTTP client, ureq, over all of this."
+    doc = "* [`http`] is an HTTP client, ureq, and a server, hyper, over all of this."
 )]
 //!
 //! Who knows asyncio or gevent finds what they have, row by row, in the [`guide`].
@@ -101,6 +102,7 @@ pub mod signal;
 // 5: services
 #[cfg(feature = "http")]
 pub mod http;
+pub mod server;
 // For people
 pub mod guide;
 
