@@ -1,4 +1,4 @@
-//! HTTP from green threads: [`ureq`] over sylvan's sockets and name lookups.
+//! HTTP from green threads: [`ureq`] over sylvan's sockets and name lookups, and a [`Server`], by hyper.
 //!
 //! The protocol, TLS, pooling of connections and decompression are ureq's; whatever waits — a lookup, a
 //! connect, a read or write — suspends only the green thread that asked.
@@ -20,8 +20,10 @@
 //! ```
 
 mod resolver;
+pub mod server;
 mod transport;
 
+pub use server::Server;
 pub use ureq;
 use ureq::config::Config;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
