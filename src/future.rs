@@ -52,6 +52,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 /// What there is to do when a poll was in vain.
 pub(crate) enum Pause {
     /// Poll again: something has come of which no waker tells.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "http says it"))]
     Over,
     /// Suspend, until that moment at the latest, and ask again.
     Until(Instant),

@@ -310,11 +310,9 @@ fn without_descriptors_it_waits_and_tells_once() {
                 rlim_cur: 64,
                 rlim_max: 64,
             };
-            // SAFETY: it only reads what it is given.
-            assert_eq!(
-                unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
-                0
-            );
+            // SAFETY: it only reads what it is given, and changes this process's limit only.
+            let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+            assert_eq!(result, 0);
             let mut hoard = Vec::new();
             while let Ok(duplicate) = client.try_clone() {
                 hoard.push(duplicate);
