@@ -43,6 +43,27 @@ use crate::rt::{self, Instant, Reason, TaskRef};
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     rt::spend();
+    drive(
+        |context| future.as_mut().poll(context),
+        || Pause::Until(Instant::NEVER),
+    )
+}
+
+/// What there is to do when a poll was in vain.
+pub(crate) enum Pause {
+    /// Poll again: something has come of which no waker tells.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "http says it"))]
+    Over,
+    /// Suspend, until that moment at the latest, and ask again.
+    Until(Instant),
+}
+
+/// As [`block_on`], for one who waits for other things besides wakers: `pause` looks for them, before each wait and after it.
+/// Whoever brings one wakes the thread.
+pub(crate) fn drive<T>(
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    mut pause: impl FnMut() -> Pause,
+) -> T {
     let signal = Arc::new(Signal {
         is_set: AtomicBool::new(false),
         waiter: rt::current_task(),
@@ -50,10 +71,10 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
     loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+        if let Poll::Ready(value) = poll(&mut context) {
             return value;
         }
-        signal.wait();
+        signal.wait(&mut pause);
     }
 }
 
@@ -64,8 +85,8 @@ struct Signal {
 }
 
 impl Signal {
-    /// Waits until it is set, and clears it.
-    fn wait(&self) {
+    /// Waits until it is set, and clears it; or until the pause is over.
+    fn wait(&self, mut pause: impl FnMut() -> Pause) {
         if self.take() {
             // The future woke itself, to let others go first, or it was quick: either way it is their turn.
             rt::checkpoint(); // On a plain thread the next line is none.
@@ -73,7 +94,11 @@ impl Signal {
             return;
         }
         while !self.take() {
-            rt::park(Reason::Future, Instant::NEVER);
+            match pause() {
+                // Who never has to wait must let others go first now and then.
+                Pause::Over => return rt::spend(),
+                Pause::Until(deadline) => rt::park(Reason::Future, deadline),
+            }
         }
     }
 

@@ -41,10 +41,11 @@
 //! * [`select!`] waits for whichever of several things comes first.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
+//! * [`server`] has servers: a green thread for each connection, at most so many at once.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(
     feature = "http",
-    doc = "* [`http`] has what aiohttp has: sessions, over all of this."
+    doc = "* [`http`] has what aiohttp has, sessions, and a server, over all of this."
 )]
 //!
 //! Who knows asyncio or gevent finds what they have, row by row, in the [`guide`].
@@ -102,6 +103,7 @@ pub mod signal;
 // 5: services
 #[cfg(feature = "http")]
 pub mod http;
+pub mod server;
 // For people
 pub mod guide;
 

@@ -328,7 +328,9 @@ fn graceful_shutdown_does_not_wait_when_all_have_finished() {
 #[test]
 fn graceful_shutdown_ends_at_once_at_the_second_interrupt() {
     let mut server = Server::start("3600");
-    let _client = server.connect();
+    let mut client = server.connect();
+    // Else the signal may come before the connection is accepted, and then there is nothing to wait for.
+    assert_eq!(ask(&mut client, "here\n"), "HERE\n");
     send(server.process.id(), "INT");
     assert!(server.line().starts_with("SIGINT: "));
     send(server.process.id(), "INT");
@@ -336,7 +338,82 @@ fn graceful_shutdown_ends_at_once_at_the_second_interrupt() {
     assert_eq!(status.signal(), Some(2));
 }
 
-/// The example `graceful_shutdown`.
+#[test]
+fn http_server_answers_and_ends_well() {
+    let mut server = Server::of(example("http_server").args(["127.0.0.1:0", "5"]));
+    assert_eq!(get(&server, "GET / HTTP/1.0\r\n\r\n"), "hello, 127.0.0.1\n");
+    assert_eq!(get(&server, "GET /slow HTTP/1.0\r\n\r\n"), "at last\n");
+    assert_eq!(get(&server, "GET /none HTTP/1.0\r\n\r\n"), "no such page\n");
+    let post = "POST /shout HTTP/1.0\r\ncontent-length: 5\r\n\r\nhello";
+    assert_eq!(get(&server, post), "HELLO");
+
+    let mut events = server.connect();
+    events
+        .write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")
+        .expect("it reads");
+    let mut lines = BufReader::new(&events).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line == "data: tick 2")));
+    drop(events);
+    send(server.process.id(), "TERM");
+    assert_eq!(
+        server.line(),
+        "SIGTERM: 5 connections served, 0 cancelled\n"
+    );
+    server.assert_ends_well();
+}
+
+#[test]
+fn reverse_proxy_hands_on() {
+    let server = Server::of(example("http_server").args(["127.0.0.1:0"]));
+    let mut proxy = example("reverse_proxy");
+    let proxy = Server::of(proxy.args(["127.0.0.1:0", &server.address]));
+    assert_eq!(get(&proxy, "GET / HTTP/1.0\r\n\r\n"), "hello, 127.0.0.1\n");
+    assert_eq!(get(&proxy, "GET /none HTTP/1.0\r\n\r\n"), "no such page\n");
+    let long = "x".repeat(1 << 20);
+    let length = long.len();
+    let post = format!("POST /shout HTTP/1.0\r\ncontent-length: {length}\r\n\r\n{long}");
+    assert_eq!(get(&proxy, &post), long.to_uppercase());
+    // An answer without an end comes as it is made.
+    let mut events = proxy.connect();
+    events
+        .write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")
+        .expect("it reads");
+    let mut lines = BufReader::new(&events).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line == "data: tick 2")));
+    drop(server);
+    let answer = get(&proxy, "GET / HTTP/1.0\r\n\r\n");
+    assert!(answer.contains("refused"), "{answer}");
+}
+
+#[test]
+fn websocket_chat_tells_all_what_one_says() {
+    let server = Server::of(example("websocket_chat").args(["serve", "127.0.0.1:0"]));
+    let mut listener = example("websocket_chat");
+    let listener = listener.args(["join", &server.address, "ann", "hello"]);
+    let mut listener = listener.spawn().expect("it starts");
+    let mut heard = BufReader::new(listener.stdout.take().expect("it is piped")).lines();
+    let mut next = || heard.next().expect("a line").expect("it is UTF-8");
+    // She is in when she hears herself.
+    assert_eq!(next(), "ann: hello");
+    let bob = run(example("websocket_chat").args(["join", &server.address, "bob", "hi", "bye"]));
+    assert!(bob.status.success(), "{}", text(&bob.stderr));
+    assert_eq!(text(&bob.stdout), "bob: hi\nbob: bye\n");
+    assert_eq!([next(), next()], ["bob: hi", "bob: bye"]);
+    assert!(listener.wait().expect("it ends").success());
+    assert!(get(&server, "GET / HTTP/1.0\r\n\r\n").contains("WebSocket"));
+}
+
+/// The body of the answer.
+fn get(server: &Server, request: &str) -> String {
+    let mut stream = server.connect();
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    body.to_owned()
+}
+
+/// One of the examples that serve, and tell where.
 struct Server {
     process: Child,
     output: BufReader<ChildStdout>,
@@ -345,8 +422,11 @@ struct Server {
 
 impl Server {
     fn start(grace: &str) -> Self {
-        let mut command = example("graceful_shutdown");
-        let mut process = command.args(["0", grace]).spawn().expect("it starts");
+        Self::of(example("graceful_shutdown").args(["0", grace]))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut process = command.spawn().expect("it starts");
         let output = BufReader::new(process.stdout.take().expect("it is piped"));
         let mut server = Self {
             process,
@@ -369,13 +449,21 @@ impl Server {
         TcpStream::connect(&self.address).expect("it listens")
     }
 
-    fn assert_ends_well(mut self) {
+    fn assert_ends_well(&mut self) {
         assert_eq!(self.line(), "");
         let mut errors = String::new();
         let mut stderr = self.process.stderr.take().expect("it is piped");
         stderr.read_to_string(&mut errors).expect("it is UTF-8");
         assert_eq!(errors, "");
         assert!(self.process.wait().expect("it ends").success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // An error: it has ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

@@ -18,7 +18,8 @@ const LAYERS: &[&[&str]] = &[
     &["io"],
     &["net", "fs", "process", "signal"],
     &["os"],
-    &["server", "http", "process_pool"],
+    &["server", "process_pool"],
+    &["http"],
     &["guide"],
 ];
 
@@ -40,6 +41,8 @@ const NAMES: &[(&str, &[&str])] = &[
             "src/signal.rs",
         ],
     ),
+    ("hyper", &["src/http/server"]),
+    ("rustls", &["src/http", "src/server/tls.rs"]),
     ("ureq", &["src/http"]),
     ("ureq_proto", &["src/http"]),
     ("cookie_store", &["src/http"]),

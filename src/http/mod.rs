@@ -1,4 +1,4 @@
-//! HTTP from green threads: sessions, as aiohttp has them, in blocking code.
+//! HTTP from green threads: sessions, as aiohttp has them, and a [`Server`], in blocking code.
 //!
 //! A [`Session`] keeps connections, cookies and settings for any number of green threads; what waits (for a free
 //! connection, a lookup, a connect, a read or write) suspends only the green thread that asked. Who needs no session
@@ -55,6 +55,7 @@ mod request;
 mod resolver;
 mod response;
 mod send;
+pub mod server;
 mod session;
 mod tls;
 mod trace;
@@ -68,6 +69,7 @@ pub use free::{delete, get, head, options, patch, post, put, request};
 pub use request::RequestBuilder;
 pub use response::{Hop, Response};
 pub use rustls;
+pub use server::Server;
 pub use session::Session;
 pub use trace::{Event, Stats, Timings, What};
 pub use ureq;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::description::Description;
 use super::message::MOST_AT_ONCE;
+#[cfg(feature = "http")]
+use crate::rt::Ticket;
 use crate::rt::{Direction, Reason};
 
 /// A descriptor and what it shares with its clones.
@@ -158,6 +160,55 @@ impl<T: AsFd> Io<T> {
                 (count, short && description.short_means_drained())
             })
         })
+    }
+
+    /// Makes the calling green thread the one that every change of readiness wakes. `false`: there is one already.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub(crate) fn watch(&self) -> bool {
+        self.description().source.watch()
+    }
+
+    /// As [`read_stream`](Self::read_stream), without waiting, for the watcher. An inner error: it would have
+    /// waited.
+    #[cfg(feature = "http")]
+    pub(crate) fn try_read_stream(
+        &self,
+        wanted: usize,
+        attempt: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<Result<usize, Ticket>> {
+        let Registration { description, fd } = &self.registration;
+        let wanted = wanted.min(MOST_AT_ONCE);
+        description.source.attempt(*fd, Direction::Read, || {
+            attempt(self.inner.as_fd()).map(|count| {
+                let short = count > 0 && count < wanted;
+                (count, short && description.short_means_drained())
+            })
+        })
+    }
+
+    /// As [`write_stream`](Self::write_stream), without waiting, for the watcher. An inner error: it would have
+    /// waited.
+    #[cfg(feature = "http")]
+    pub(crate) fn try_write_stream(
+        &self,
+        wanted: usize,
+        attempt: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<Result<usize, Ticket>> {
+        let Registration { description, fd } = &self.registration;
+        let wanted = wanted.min(MOST_AT_ONCE);
+        description.source.attempt(*fd, Direction::Write, || {
+            attempt(self.inner.as_fd()).map(|count| {
+                let short = count < wanted;
+                (count, short && description.short_means_drained())
+            })
+        })
+    }
+
+    /// Has something changed since an attempt would have waited?
+    #[cfg(feature = "http")]
+    pub(crate) fn has_news(&self, ticket: Ticket) -> bool {
+        self.description().source.has_news(ticket)
     }
 
     /// Waits for the write side under a limit of the call's own.

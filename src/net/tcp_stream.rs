@@ -10,6 +10,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use super::address::{ToSocketAddrs, each_address};
 use crate::io::{self as door, Description, Io};
 use crate::rt::Reason;
+#[cfg(feature = "http")]
+use crate::rt::Ticket;
 
 /// A TCP connection.
 ///
@@ -240,6 +242,38 @@ impl TcpStream {
     pub(crate) fn is_open_and_silent(&self) -> bool {
         let peeked = door::peek(std::os::fd::AsFd::as_fd(self.io.get()), &mut [0]);
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Makes the calling green thread the one that every change of readiness wakes, so that it may use the three
+    /// below. `false`: there is one already.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub(crate) fn watch(&self) -> bool {
+        self.io.watch()
+    }
+
+    /// Reads what is there. An inner error: nothing is.
+    #[cfg(feature = "http")]
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<Result<usize, Ticket>> {
+        let wanted = buf.len();
+        self.io.try_read_stream(wanted, |fd| door::receive(fd, buf))
+    }
+
+    /// Writes what there is room for. An inner error: there is none.
+    #[cfg(feature = "http")]
+    pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<Result<usize, Ticket>> {
+        let bufs = &bufs[..bufs.len().min(door::MOST_BUFFERS)];
+        let wanted = total(bufs.iter().map(|buffer| buffer.len()));
+        self.io.try_write_stream(wanted, |fd| match bufs {
+            [only] => door::send(fd, only),
+            _ => door::send_vectored(fd, bufs),
+        })
+    }
+
+    /// Has something changed since that attempt?
+    #[cfg(feature = "http")]
+    pub(crate) fn has_news(&self, ticket: Ticket) -> bool {
+        self.io.has_news(ticket)
     }
 
     /// Reads without taking what was read. Suspends until there is something.

@@ -69,14 +69,18 @@ pub use metrics::Metrics;
 pub use no_stack::NoStack;
 pub use offload::offload;
 pub(crate) use offload::{Pool, detach_to};
+#[cfg(feature = "http")]
+pub(crate) use park::now_of_turn;
 pub(crate) use park::{
     checkpoint, current_id, current_task, has_passed, on_green_thread, park, sleep_until, spend,
     with_current, yield_now,
 };
 pub use reason::Reason;
-pub(crate) use report::Message;
+pub(crate) use report::{Message, error as report};
 pub use runtime::{Handle, Runtime, run};
 pub(crate) use select::{Case, Manner, Signal, select, select_slice};
+#[cfg(feature = "http")]
+pub(crate) use source::Ticket;
 pub(crate) use source::{Direction, Source};
 pub(crate) use spawn::{Request, spawn, spawn_into, spawn_local, spawn_member, spawn_scoped};
 pub(crate) use stand::Stand;

@@ -111,7 +111,7 @@ pub(crate) fn has_passed(deadline: Instant) -> bool {
 
 /// The time as far as the caller's hub knows.
 #[inline]
-pub(super) fn now_of_turn() -> Instant {
+pub(crate) fn now_of_turn() -> Instant {
     current::hub().map_or_else(Instant::now, Hub::now)
 }
 

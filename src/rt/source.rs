@@ -8,12 +8,16 @@
 //!
 //! A report wakes the first in line. Whoever leaves a side that is still ready wakes the next, whether
 //! it leaves with success, by time-out or because it was cancelled.
+//!
+//! A task that waits for several things at once, as one does that drives futures, stands in no line. It is the
+//! source's *watcher*: it tries without waiting, keeps the word it has seen as a [`Ticket`], and is woken by
+//! every report.
 
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::clock::Instant;
@@ -23,6 +27,7 @@ use super::os_thread;
 use super::park;
 use super::reactor::{Reactor, Registration};
 use super::reason::Reason;
+use super::task::TaskRef;
 use super::wait_queue::{WaitQueue, Waited};
 use crate::sys::poll;
 pub(crate) use crate::sys::poll::Direction;
@@ -33,6 +38,16 @@ pub(crate) struct Source {
     registration: Mutex<Option<Registration>>,
     read: Side,
     write: Side,
+    /// Set once, for good: see the module's text.
+    watcher: OnceLock<TaskRef>,
+}
+
+#[cfg(feature = "http")]
+/// What a watcher has when an attempt would have blocked: the state of the side before that.
+#[derive(Clone, Copy)]
+pub(crate) struct Ticket {
+    direction: Direction,
+    seen: u32,
 }
 
 struct Side {
@@ -76,6 +91,7 @@ impl Source {
             registration: Mutex::new(None),
             read: Side::new(),
             write: Side::new(),
+            watcher: OnceLock::new(),
         }
     }
 
@@ -100,21 +116,8 @@ impl Source {
         let mut deadline = None;
         loop {
             let seen = side.readiness.load(Ordering::Acquire);
-            if seen & READY != 0 {
-                match attempt() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => side.clear(seen),
-                    Ok((value, drained)) => {
-                        if drained && seen & NO_HINT == 0 {
-                            side.clear(seen);
-                        }
-                        side.wake_next();
-                        return Ok(value);
-                    }
-                    Err(error) => {
-                        side.wake_next();
-                        return Err(error);
-                    }
-                }
+            if let Some(result) = side.try_once(seen, &mut attempt) {
+                return result;
             }
             let deadline = *deadline.get_or_insert_with(|| deadline_of(timeout));
             self.register(fd, hub)?;
@@ -122,6 +125,44 @@ impl Source {
                 return Err(io::Error::from_raw_os_error(poll::WOULD_BLOCK));
             }
         }
+    }
+
+    /// Makes the calling task the watcher, which every report wakes from now on. `false`: there is one already.
+    #[must_use]
+    #[cfg(feature = "http")]
+    pub(crate) fn watch(&self) -> bool {
+        self.watcher.set(park::current_task()).is_ok()
+    }
+
+    /// Makes one attempt, for the watcher, and does not suspend. An inner error: it would have blocked, and a
+    /// report will tell when to try again.
+    ///
+    /// `attempt` is as that of [`perform`](Self::perform).
+    #[cfg(feature = "http")]
+    pub(crate) fn attempt<R>(
+        self: &Arc<Self>,
+        fd: RawFd,
+        direction: Direction,
+        attempt: impl FnOnce() -> io::Result<(R, bool)>,
+    ) -> io::Result<Result<R, Ticket>> {
+        let side = self.side(direction);
+        let seen = side.readiness.load(Ordering::Acquire);
+        if let Some(result) = side.try_once(seen, attempt) {
+            return result.map(Ok);
+        }
+        let Some(hub) = current::hub_of_task() else {
+            // A watcher is a green thread.
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        self.register(fd, hub)?;
+        Ok(Err(Ticket { direction, seen }))
+    }
+
+    /// Is the attempt that got this ticket to be made again?
+    #[cfg(feature = "http")]
+    pub(crate) fn has_news(&self, ticket: Ticket) -> bool {
+        let side = self.side(ticket.direction);
+        side.is_ready() || side.has_reported_since(ticket.seen)
     }
 
     /// This descriptor of the description is about to be closed or given away. Those who wait on
@@ -143,6 +184,7 @@ impl Source {
         if readiness.write {
             self.write.report(readiness.no_hint);
         }
+        self.wake_watcher();
     }
 
     fn unregister_if(&self, condition: impl FnOnce(&Registration) -> bool) {
@@ -166,6 +208,15 @@ impl Source {
         for side in [&self.read, &self.write] {
             side.set(READY);
             side.waiters.wake_all();
+        }
+        self.wake_watcher();
+    }
+
+    /// After the words are set: who has looked at them before has this wake-up still to come.
+    #[inline]
+    fn wake_watcher(&self) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher.wake();
         }
     }
 
@@ -194,6 +245,35 @@ impl Side {
         Side {
             readiness: AtomicU32::new(READY),
             waiters: WaitQueue::new(),
+        }
+    }
+
+    /// Makes an attempt if the side is ready, as of `seen`; `None`: it is not.
+    #[inline(always)]
+    fn try_once<R>(
+        &self,
+        seen: u32,
+        attempt: impl FnOnce() -> io::Result<(R, bool)>,
+    ) -> Option<io::Result<R>> {
+        if seen & READY == 0 {
+            return None;
+        }
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(seen);
+                None
+            }
+            Ok((value, drained)) => {
+                if drained && seen & NO_HINT == 0 {
+                    self.clear(seen);
+                }
+                self.wake_next();
+                Some(Ok(value))
+            }
+            Err(error) => {
+                self.wake_next();
+                Some(Err(error))
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::peers::{
     AIOHTTP, ASYNCIO, COROSENSEI, EPOLL, GEVENT, GO, HYPER, MAY, MIO, Peer, REQWEST, STD, SYLVAN,
-    SYLVAN_1M, SYLVAN_64K, SYLVAN_BY_HAND, THREADS, TOKIO, TOKIO_MT, UVLOOP,
+    SYLVAN_1M, SYLVAN_64K, SYLVAN_BY_HAND, SYLVAN_HTTP, THREADS, TOKIO, TOKIO_MT, UVLOOP,
 };
 use crate::results::{Mark, Metric};
 
@@ -365,7 +365,16 @@ fn sockets() -> Vec<Case> {
         EPOLL,
     ];
     let hello = Case::new("hello", "HTTP hello under wrk -t1 -c100", Kind::Hello)
-        .peers(vec![SYLVAN, TOKIO, TOKIO_MT, MAY, GO, AIOHTTP, EPOLL])
+        .peers(vec![
+            SYLVAN,
+            SYLVAN_HTTP,
+            TOKIO,
+            TOKIO_MT,
+            MAY,
+            GO,
+            AIOHTTP,
+            EPOLL,
+        ])
         .metric("cpu_us", "CPU µs a request", true)
         .higher("rate", "requests/s")
         .also("p50_us", "p50 µs")

@@ -44,6 +44,7 @@ pub const SYLVAN: Peer = rust(OURS, "bench-sylvan", &[]);
 pub const SYLVAN_1M: Peer = rust("sylvan, 1 MiB class", "bench-sylvan", &[]);
 pub const SYLVAN_64K: Peer = rust(OURS, "bench-sylvan", &["--stack-kib", "64"]);
 pub const SYLVAN_BY_HAND: Peer = rust("sylvan by hand", "bench-sylvan", &["--client", "hand"]);
+pub const SYLVAN_HTTP: Peer = rust("sylvan + http", "bench-sylvan", &["--server", "http"]);
 pub const TOKIO: Peer = rust("tokio-ct", "bench-tokio", &["--flavour", "current_thread"]);
 pub const TOKIO_MT: Peer = rust("tokio-mt", "bench-tokio", &["--flavour", "multi_thread"]);
 pub const HYPER: Peer = rust("tokio-ct + hyper", "bench-tokio", &["--client", "hyper"]);

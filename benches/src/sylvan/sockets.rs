@@ -2,14 +2,15 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use sylvan::http::Session;
+use sylvan::http::server::{Body, Request, Response, header};
+use sylvan::http::{self, Session};
 use sylvan::net::{SocketAddr, TcpListener, TcpStream};
 use sylvan::thread;
 use sylvan_benches::arguments::Arguments;
 use sylvan_benches::fetch::{fetch, serve_hello};
 use sylvan_benches::outcome::{Meter, Outcome};
 use sylvan_benches::pages::{Order, Pages};
-use sylvan_benches::{BUFFER, program};
+use sylvan_benches::{BUFFER, HELLO_BODY, program};
 
 pub fn echo(arguments: &Arguments) -> Outcome {
     serve(arguments, |mut stream| {
@@ -23,9 +24,24 @@ pub fn echo(arguments: &Arguments) -> Outcome {
 }
 
 pub fn hello(arguments: &Arguments) -> Outcome {
+    if arguments.word("server", "hand") == "http" {
+        return super::run(arguments, || {
+            let server = http::Server::bind(program::listen_address(arguments)).unwrap();
+            program::announce(server.local_addr().unwrap());
+            server.serve_forever(answer).unwrap();
+            unreachable!("its listener does not fail")
+        });
+    }
     serve(arguments, |mut stream| {
         let _ = serve_hello(&mut stream);
     })
+}
+
+fn answer(_: Request) -> Response {
+    let mut response = Response::new(Body::from(HELLO_BODY));
+    let text = header::HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
 }
 
 fn serve(arguments: &Arguments, handler: fn(TcpStream)) -> Outcome {

@@ -1,0 +1,158 @@
+//! [`RequestBody`]: what a request carries.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, Read};
+use std::mem;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::body::{Body as _, Buf as _, Bytes, Incoming};
+
+use super::listen::Limits;
+use crate::future;
+use crate::time::{self, Duration};
+
+/// The body of a request, which may still be on its way: a reader that suspends until more of it has come.
+///
+/// Reading fails with the kind
+///
+/// * `TimedOut`, if nothing comes for longer than the server's [`body_timeout`](super::Server::body_timeout),
+/// * `FileTooLarge`, if it is longer than [`max_body`](super::Server::max_body),
+/// * `InvalidData`, if it breaks the rules, or the client leaves in the midst of it.
+///
+/// A body that is not read to its end costs the connection, unless the rest is short.
+pub struct RequestBody {
+    incoming: Option<Incoming>,
+    /// What has come and was not read.
+    piece: Bytes,
+    /// How many bytes it may still have.
+    left: u64,
+    patience: Duration,
+    peer: SocketAddr,
+    has_unread: Option<Arc<AtomicBool>>,
+}
+
+impl RequestBody {
+    pub(super) fn new(
+        incoming: Incoming,
+        peer: SocketAddr,
+        limits: &Limits,
+        has_unread: &Arc<AtomicBool>,
+    ) -> RequestBody {
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        RequestBody {
+            // Most have none, and then nothing is counted.
+            has_unread: incoming.is_some().then(|| has_unread.clone()),
+            incoming,
+            piece: Bytes::new(),
+            left: limits.max_body,
+            patience: limits.body,
+            peer,
+        }
+    }
+
+    /// Does it say that it is longer than it may be?
+    pub(super) fn is_too_long(&self) -> bool {
+        self.length().is_some_and(|length| length > self.left)
+    }
+
+    /// How long the rest of it is, if the client has said so.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        let coming = match &self.incoming {
+            None => Some(0),
+            Some(incoming) => incoming.size_hint().exact(),
+        };
+        coming.map(|coming| coming + self.piece.len() as u64)
+    }
+
+    /// The address of the client's end of the connection.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// All of it. Suspends until it has come.
+    ///
+    /// # Errors
+    ///
+    /// See the type.
+    pub fn bytes(mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// All of it, as text in UTF-8. Suspends until it has come.
+    ///
+    /// # Errors
+    ///
+    /// See the type; `InvalidData` also if it is not UTF-8.
+    pub fn text(mut self) -> io::Result<String> {
+        let mut text = String::new();
+        self.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// The next piece that is not empty; `None` at the end.
+    fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
+        while let Some(incoming) = &mut self.incoming {
+            let frame = poll_fn(|context| Pin::new(&mut *incoming).poll_frame(context));
+            let Some(frame) = time::timeout(self.patience, || future::block_on(frame))? else {
+                self.incoming = None;
+                break;
+            };
+            let frame = frame.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            // What is no data are trailers, which nobody reads.
+            let Ok(piece) = frame.into_data() else {
+                continue;
+            };
+            self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
+                let message = "the body of the request is too long";
+                io::Error::new(io::ErrorKind::FileTooLarge, message)
+            })?;
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Read for RequestBody {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        if self.piece.is_empty() {
+            self.piece = self.next_piece()?.unwrap_or_default();
+        }
+        let length = self.piece.len().min(buf.len());
+        self.piece.copy_to_slice(&mut buf[..length]);
+        Ok(length)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let Some(has_unread) = mem::take(&mut self.has_unread) else {
+            return;
+        };
+        let is_read = self.incoming.as_ref().is_none_or(Incoming::is_end_stream);
+        if !is_read {
+            has_unread.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody")
+            .field("peer_addr", &self.peer)
+            .field("length", &self.length())
+            .finish_non_exhaustive()
+    }
+}
