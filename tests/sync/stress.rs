@@ -57,7 +57,7 @@ fn condvar() {
                 .map(|round| member * rounds + round)
                 .sum::<usize>()
         });
-        assert_eq!(sums.iter().sum::<usize>(), sent.iter().sum());
+        assert_eq!(sums.iter().sum::<usize>(), sent.iter().sum::<usize>());
     });
 }
 
@@ -123,7 +123,7 @@ fn read_and_write() {
             }
             written
         });
-        assert_eq!(*shared.read().unwrap(), [written.iter().sum(); 2]);
+        assert_eq!(*shared.read().unwrap(), [written.iter().sum::<i32>(); 2]);
     });
 }
 
