@@ -44,6 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const MEMBERS: usize = 4;
+const STRETCHES: usize = 10;
 
 /// All that can be waited for.
 struct Things {
@@ -128,14 +129,10 @@ fn send_or_receive(things: &Things, member: usize, channel: usize) {
     }
 }
 
-fn allocations_of(f: Use, hubs: usize) -> usize {
+/// How often they allocate in each of several stretches of waiting.
+fn allocations_of(f: Use, hubs: usize) -> Vec<usize> {
     let runtime = Runtime::builder().workers(hubs).build().unwrap();
     runtime.run(|| {
-        // The rings of the hubs grow to more than they will need.
-        let crowd: Vec<_> = (0..100 * hubs)
-            .map(|_| thread::spawn(thread::yield_now))
-            .collect();
-        crowd.into_iter().for_each(|one| one.join().unwrap());
         let channel = |places| {
             let (sender, receiver) = sync_channel(places);
             (sender, Mutex::new(receiver))
@@ -152,33 +149,27 @@ fn allocations_of(f: Use, hubs: usize) -> usize {
         });
         things.events[0].set();
         let stage = Arc::new(Barrier::new(MEMBERS + 1));
-        let members: Vec<_> = (0..MEMBERS)
-            .map(|member| {
-                let (things, stage) = (things.clone(), stage.clone());
-                thread::spawn(move || {
-                    // The hub's.
-                    IS_COUNTED.set(true);
-                    // Once for all that grows to its size.
-                    (0..50).for_each(|_| f(&things, member));
+        for member in 0..MEMBERS {
+            let (things, stage) = (things.clone(), stage.clone());
+            thread::spawn(move || {
+                // The hub's.
+                IS_COUNTED.set(true);
+                for _ in 0..STRETCHES {
                     stage.wait();
                     stage.wait();
-                    (0..200).for_each(|_| f(&things, member));
+                    (0..100).for_each(|_| f(&things, member));
                     stage.wait();
-                    // What an end allocates is no matter here.
-                    stage.wait();
-                })
-            })
-            .collect();
-        stage.wait();
-        let before = ALLOCATIONS.load(SeqCst);
-        stage.wait();
-        stage.wait();
-        let after = ALLOCATIONS.load(SeqCst);
-        stage.wait();
-        members
-            .into_iter()
-            .for_each(|member| member.join().unwrap());
-        after - before
+                }
+            });
+        }
+        let counts = (0..STRETCHES).map(|_| {
+            stage.wait();
+            let before = ALLOCATIONS.load(SeqCst);
+            stage.wait();
+            stage.wait();
+            ALLOCATIONS.load(SeqCst) - before
+        });
+        counts.collect()
     })
 }
 
@@ -187,10 +178,9 @@ fn who_waits_allocates_nothing() {
     must_end(|| {
         for hubs in [1, 2] {
             for &(name, f) in USES {
-                // A ring of a hub that grows once more is none of the waits': those come in hundreds, every time.
-                let mut counts = (0..10).map(|_| allocations_of(f, hubs));
-                let allocates = counts.all(|count| count > 0);
-                assert!(!allocates, "{name} on {hubs} hubs");
+                // Rings of the hubs grow to their size in some of them. What waits allocate shows in all.
+                let counts = allocations_of(f, hubs);
+                assert!(counts.contains(&0), "{name} on {hubs} hubs: {counts:?}");
             }
         }
     });

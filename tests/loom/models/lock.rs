@@ -137,3 +137,20 @@ fn who_tries_gets_it_or_not_and_changes_nothing() {
         });
     });
 }
+
+/// It is told to try in the moment between its last look and its end.
+#[test]
+fn a_token_in_the_hand_of_one_that_is_thrown_out_is_given_back() {
+    explore(3, || {
+        let counted = Counted::new();
+        let theirs = counted.clone();
+        as_main(|| {
+            counted.lock.lock(Reason);
+            let (record, cancelled) = spawn(move || theirs.count());
+            record.cancel();
+            counted.lock.unlock();
+            let thrown = cancelled.join().unwrap();
+            assert_eq!(counted.number(), usize::from(!thrown));
+        });
+    });
+}
