@@ -17,8 +17,9 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
+use hyper::http::uri::PathAndQuery;
 use hyper::service::Service;
-use hyper::{Method, StatusCode, Uri};
+use hyper::{Method, StatusCode};
 
 use super::body::{Body, BodyWriter, Kind};
 use super::exchange::{Answer, Exchange, Outline, Piece};
@@ -33,14 +34,21 @@ use crate::thread;
 /// hyper's service of one connection.
 pub(super) struct Reception<H> {
     pub(super) link: Rc<Link>,
-    pub(super) handler: Arc<H>,
-    pub(super) crew: Arc<Crew>,
     pub(super) limits: Limits,
+    pub(super) host: Rc<Host<H>>,
     /// A body was not read to its end.
     pub(super) has_unread: Arc<AtomicBool>,
     /// Who waits for the connection itself.
-    pub(super) upgrading: Rc<RefCell<Option<Rc<Exchange>>>>,
+    pub(super) upgrading: Upgrading,
 }
+
+/// Who answers, and who is told if that fails.
+pub(super) struct Host<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) crew: Arc<Crew>,
+}
+
+pub(super) type Upgrading = Rc<RefCell<Option<Rc<Exchange>>>>;
 
 impl<H, R> Service<hyper::Request<Incoming>> for Reception<H>
 where
@@ -53,42 +61,43 @@ where
 
     fn call(&self, request: hyper::Request<Incoming>) -> Answering {
         self.link.begin_request();
-        let exchange = Exchange::new(self.link.clone());
+        let request = request.map(|incoming| {
+            RequestBody::new(incoming, self.link.peer, &self.limits, &self.has_unread)
+        });
+        let exchange = Exchange::new(self.link.clone(), request);
         let answering = Answering {
             exchange: exchange.clone(),
             upgrading: self.upgrading.clone(),
             is_new: true,
             is_over: false,
         };
-        let (head, incoming) = request.into_parts();
-        let body = RequestBody::new(incoming, self.link.peer, &self.limits, &self.has_unread);
-        if body.is_too_long() {
+        if exchange.is_too_long() {
             exchange.give_answer(refusal(StatusCode::PAYLOAD_TOO_LARGE));
             return answering;
         }
-        let promise = Promise(exchange);
-        let (handler, crew) = (self.handler.clone(), self.crew.clone());
-        let task = thread::spawn_local(move || {
-            answer(&promise, Request::from_parts(head, body), &*handler, &crew);
-        });
+        let (promise, host) = (Promise(exchange), self.host.clone());
+        let task = thread::spawn_local(move || answer(&promise, &host));
         answering.exchange.set_handler(task);
         answering
     }
 }
 
 /// The handler's thread.
-fn answer<H, R>(promise: &Promise, request: Request, handler: &H, crew: &Crew)
+fn answer<H, R>(promise: &Promise, host: &Host<H>)
 where
     H: Fn(Request) -> R,
     R: Respond,
 {
+    let Some(request) = promise.0.take_request() else {
+        return;
+    };
     let told = Told::of(&request);
-    let call = AssertUnwindSafe(|| handler(request).respond());
+    let call = AssertUnwindSafe(|| (host.handler)(request).respond());
     let response = match panic::catch_unwind(call) {
         Ok(response) => response,
         Err(payload) if rt::is_cancellation(payload.as_ref()) => panic::resume_unwind(payload),
         Err(payload) => {
-            crew.tell_of_panic(&told, payload);
+            host.crew.tell_of_panic(&told, payload);
             promise
                 .0
                 .give_answer(refusal(StatusCode::INTERNAL_SERVER_ERROR));
@@ -100,7 +109,7 @@ where
         if rt::is_cancellation(payload.as_ref()) {
             panic::resume_unwind(payload);
         }
-        crew.tell_of_panic(&told, payload);
+        host.crew.tell_of_panic(&told, payload);
     }
 }
 
@@ -152,17 +161,19 @@ fn refusal(status: StatusCode) -> Answer {
 }
 
 /// Whose handler it is, for a report.
-struct Told(Method, Uri);
+struct Told(Method, Option<PathAndQuery>);
 
 impl Told {
     fn of(request: &Request) -> Told {
-        Told(request.method().clone(), request.uri().clone())
+        let target = request.uri().path_and_query();
+        Told(request.method().clone(), target.cloned())
     }
 }
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, self.1)
+        let target = self.1.as_ref().map_or("", PathAndQuery::as_str);
+        write!(f, "{} {target}", self.0)
     }
 }
 
@@ -182,7 +193,7 @@ impl Drop for Promise {
 /// The head of an answer, once the handler has one. Dropped before: the client has left.
 pub(super) struct Answering {
     exchange: Rc<Exchange>,
-    upgrading: Rc<RefCell<Option<Rc<Exchange>>>>,
+    upgrading: Upgrading,
     is_new: bool,
     is_over: bool,
 }

@@ -13,7 +13,7 @@ use std::task::Poll;
 use hyper::server::conn::http1;
 use rustls::{ServerConfig, ServerConnection};
 
-use super::answer::Reception;
+use super::answer::{Host, Reception};
 use super::link::{Late, Link};
 use super::listen::Limits;
 use super::upgrade::Upgraded;
@@ -83,9 +83,11 @@ where
     let upgrading = Rc::new(RefCell::new(None));
     let reception = Reception {
         link: link.clone(),
-        handler: config.handler.clone(),
-        crew: crew.clone(),
         limits: config.limits,
+        host: Rc::new(Host {
+            handler: config.handler.clone(),
+            crew: crew.clone(),
+        }),
         has_unread: has_unread.clone(),
         upgrading: upgrading.clone(),
     };

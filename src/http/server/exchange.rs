@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use super::Request;
 use super::link::Link;
 use super::upgrade::Upgraded;
 use crate::rt::{Instant, Reason, WaitQueue};
@@ -16,6 +17,8 @@ use hyper::body::Bytes;
 
 pub(super) struct Exchange {
     link: Rc<Link>,
+    /// Here, and not among what the handler's thread captures: that is moved more often.
+    request: RefCell<Option<Request>>,
     answer: Cell<Option<Answer>>,
     is_answered: Cell<bool>,
     /// The answer's body is not whole yet.
@@ -52,9 +55,10 @@ pub(super) enum Piece {
 }
 
 impl Exchange {
-    pub(super) fn new(link: Rc<Link>) -> Rc<Exchange> {
+    pub(super) fn new(link: Rc<Link>, request: Request) -> Rc<Exchange> {
         Rc::new(Exchange {
             link,
+            request: RefCell::new(Some(request)),
             answer: Cell::new(None),
             is_answered: Cell::new(false),
             is_partial: Cell::new(false),
@@ -72,6 +76,14 @@ impl Exchange {
     }
 
     // ---- the driver's side
+
+    /// Does the request say that its body is longer than it may be?
+    pub(super) fn is_too_long(&self) -> bool {
+        let request = self.request.borrow();
+        request
+            .as_ref()
+            .is_some_and(|request| request.body().is_too_long())
+    }
 
     pub(super) fn set_handler(&self, handler: LocalJoinHandle<()>) {
         self.handler.set(Some(handler));
@@ -138,6 +150,10 @@ impl Exchange {
     }
 
     // ---- the handler's side
+
+    pub(super) fn take_request(&self) -> Option<Request> {
+        self.request.take()
+    }
 
     pub(super) fn is_answered(&self) -> bool {
         self.is_answered.get()

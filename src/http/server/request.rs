@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Read};
-use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,14 +24,20 @@ use crate::time::{self, Duration};
 ///
 /// A body that is not read to its end costs the connection, unless the rest is short.
 pub struct RequestBody {
+    peer: SocketAddr,
+    /// Most requests have no body, and a request is moved about.
+    coming: Option<Box<Coming>>,
+}
+
+struct Coming {
+    /// Until its end has come.
     incoming: Option<Incoming>,
     /// What has come and was not read.
     piece: Bytes,
     /// How many bytes it may still have.
     left: u64,
     patience: Duration,
-    peer: SocketAddr,
-    has_unread: Option<Arc<AtomicBool>>,
+    has_unread: Arc<AtomicBool>,
 }
 
 impl RequestBody {
@@ -42,31 +47,32 @@ impl RequestBody {
         limits: &Limits,
         has_unread: &Arc<AtomicBool>,
     ) -> RequestBody {
-        let incoming = (!incoming.is_end_stream()).then_some(incoming);
-        RequestBody {
-            // Most have none, and then nothing is counted.
-            has_unread: incoming.is_some().then(|| has_unread.clone()),
-            incoming,
-            piece: Bytes::new(),
-            left: limits.max_body,
-            patience: limits.body,
-            peer,
-        }
+        let coming = (!incoming.is_end_stream()).then(|| {
+            Box::new(Coming {
+                incoming: Some(incoming),
+                piece: Bytes::new(),
+                left: limits.max_body,
+                patience: limits.body,
+                has_unread: has_unread.clone(),
+            })
+        });
+        RequestBody { peer, coming }
     }
 
     /// Does it say that it is longer than it may be?
     pub(super) fn is_too_long(&self) -> bool {
-        self.length().is_some_and(|length| length > self.left)
+        self.coming.as_ref().is_some_and(|coming| {
+            let length = coming.length();
+            length.is_some_and(|length| length > coming.left)
+        })
     }
 
     /// How long the rest of it is, if the client has said so.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
-        let coming = match &self.incoming {
-            None => Some(0),
-            Some(incoming) => incoming.size_hint().exact(),
-        };
-        coming.map(|coming| coming + self.piece.len() as u64)
+        self.coming
+            .as_ref()
+            .map_or(Some(0), |coming| coming.length())
     }
 
     /// The address of the client's end of the connection.
@@ -96,6 +102,16 @@ impl RequestBody {
         self.read_to_string(&mut text)?;
         Ok(text)
     }
+}
+
+impl Coming {
+    fn length(&self) -> Option<u64> {
+        let coming = match &self.incoming {
+            None => Some(0),
+            Some(incoming) => incoming.size_hint().exact(),
+        };
+        coming.map(|coming| coming + self.piece.len() as u64)
+    }
 
     /// The next piece that is not empty; `None` at the end.
     fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
@@ -124,26 +140,23 @@ impl RequestBody {
 
 impl Read for RequestBody {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
+        let Some(coming) = self.coming.as_mut().filter(|_| !buf.is_empty()) else {
             return Ok(0);
+        };
+        if coming.piece.is_empty() {
+            coming.piece = coming.next_piece()?.unwrap_or_default();
         }
-        if self.piece.is_empty() {
-            self.piece = self.next_piece()?.unwrap_or_default();
-        }
-        let length = self.piece.len().min(buf.len());
-        self.piece.copy_to_slice(&mut buf[..length]);
+        let length = coming.piece.len().min(buf.len());
+        coming.piece.copy_to_slice(&mut buf[..length]);
         Ok(length)
     }
 }
 
-impl Drop for RequestBody {
+impl Drop for Coming {
     fn drop(&mut self) {
-        let Some(has_unread) = mem::take(&mut self.has_unread) else {
-            return;
-        };
         let is_read = self.incoming.as_ref().is_none_or(Incoming::is_end_stream);
         if !is_read {
-            has_unread.store(true, Ordering::Relaxed);
+            self.has_unread.store(true, Ordering::Relaxed);
         }
     }
 }
