@@ -123,7 +123,7 @@ fn read_and_write() {
             }
             written
         });
-        assert_eq!(*shared.read().unwrap(), [written.iter().sum::<i32>(); 2]);
+        assert_eq!(*shared.read().unwrap(), [written.iter().sum::<usize>(); 2]);
     });
 }
 
