@@ -535,7 +535,7 @@ fn closing_now_gives_what_is_left_and_ends_a_join() {
         assert!(joiners.iter().all(|joiner| !joiner.is_finished()));
         queue.task_done();
         join_all(joiners);
-        assert_eq!(queue.close_now(), []);
+        assert!(queue.close_now().is_empty());
     });
 }
 
