@@ -6,6 +6,7 @@
 mod support;
 
 use std::cell::Cell;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex as StdMutex, Once as StdOnce};
 use std::time::Duration;
@@ -20,6 +21,11 @@ use sylvan::time;
 /// Collects what the library reports.
 struct Listener;
 
+/// For the green thread of this name the logger takes a lock.
+const ITS_LOGGER_LOCKS: &str = "its logger locks";
+
+static LOGGERS: Mutex<()> = Mutex::new(());
+
 static SAID: StdMutex<Vec<String>> = StdMutex::new(Vec::new());
 static MORE: Condvar = Condvar::new();
 
@@ -29,6 +35,11 @@ impl log::Log for Listener {
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        let _held = (thread::current().name() == Some(ITS_LOGGER_LOCKS)).then(|| LOGGERS.lock());
+        if record.target() == "circles" {
+            // Where what is logged logs as well it does so in here.
+            let _ = record.args().to_string();
+        }
         if record.target() == "sylvan" {
             SAID.lock().unwrap().push(record.args().to_string());
             MORE.notify_all();
@@ -483,4 +494,47 @@ fn who_has_left_a_wait_is_in_no_circle() {
         drop(held);
         assert!(said_of("left-first").is_empty());
     });
+}
+
+/// The report needs the lock that it is about. It reported itself until the stack was used up.
+#[test]
+fn a_logger_that_waits_for_itself_is_not_reported_for_ever() {
+    struct Logs;
+
+    impl fmt::Display for Logs {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            log::error!(target: "circles", "within");
+            f.write_str("around")
+        }
+    }
+
+    listen();
+    on_hubs(1, || {
+        let task = named(
+            ITS_LOGGER_LOCKS,
+            || log::error!(target: "circles", "{Logs}"),
+        );
+        until_it_waits(&task, Reason::Mutex);
+        cancel(task);
+    });
+}
+
+/// It has not come to unwind yet, but will, and give up what it holds.
+#[test]
+fn who_is_cancelled_is_in_no_circle() {
+    listen();
+    on_hubs(1, || {
+        let locks = [(); 2].map(|()| Arc::new(Mutex::new(())));
+        let [first, second] = locks.clone();
+        let _second = locks[1].lock().unwrap();
+        let holder = named("leaves at once", move || {
+            let _first = first.lock().unwrap();
+            drop(second.lock());
+        });
+        until_it_waits(&holder, Reason::Mutex);
+        holder.cancel();
+        drop(locks[0].lock());
+        assert!(holder.join().is_err());
+    });
+    assert_eq!(said_of("leaves at once"), Vec::<String>::new());
 }

@@ -23,6 +23,7 @@ use sylvan::sync::queue::{
     Channel, Closed, GetTimeoutError, LifoQueue, PriorityQueue, PutError, PutTimeoutError, Queue,
     TryGetError, TryPutError,
 };
+use sylvan::sync::select::Select;
 use sylvan::task::{Cancelled, Reason, State};
 use sylvan::thread::{self, JoinHandle};
 use sylvan::time::timeout;
@@ -1453,4 +1454,18 @@ fn join_all(tasks: Vec<JoinHandle<()>>) {
     for task in tasks {
         task.join().unwrap();
     }
+}
+
+/// The value of the first run lay in that run's offer, and the case was never done again.
+#[test]
+fn a_builder_used_again_puts_what_it_could_not_put_before() {
+    let queue = Queue::new(1);
+    queue.put(1).unwrap();
+    let mut select = Select::new();
+    select.send(&queue, 2, |put| put.is_ok());
+    assert_eq!(select.try_select(), None);
+    assert_eq!(select.select_timeout(Duration::from_millis(1)), None);
+    assert_eq!(queue.get(), Ok(1));
+    assert_eq!(select.try_select(), Some(true));
+    assert_eq!(queue.get(), Ok(2));
 }

@@ -17,7 +17,10 @@
 //! So the way is gone three times. First all notes are seen. Then each lock is read again: it must name the next in
 //! the circle. Then all notes must be those of the same waits. Between the last two each waited for a lock that the
 //! next one held. That lasts for ever, unless somebody is cancelled, or has a deadline: those who have one are
-//! left to it.
+//! left to it, and so is a circle of which one is cancelled already and has not come to throw.
+//!
+//! *Not within a report.* A logger may need the very lock. Who waits for one lock in the midst of its wait for another,
+//! as the logger or a destructor does, is not looked after.
 //!
 //! *Once.* The wait of the circle's lowest number is marked as reported, by one.
 
@@ -108,6 +111,9 @@ fn confirm(number: u64) -> Option<Circle> {
         return None;
     }
     let tasks: Vec<_> = members.iter().map_while(holder::still_waits).collect();
+    if tasks.iter().any(|task| task.is_to_end()) {
+        return None;
+    }
     let lowest = members.iter().min_by_key(|member| member.number)?;
     let is_new = tasks.len() == members.len() && holder::mark_reported(lowest);
     is_new.then(|| Circle(members.into_iter().zip(tasks).collect()))

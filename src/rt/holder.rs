@@ -74,8 +74,10 @@ impl Holder {
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
         };
-        let _listed = note.list();
-        if let HeldBy::Task(holder) = self.get() {
+        let listed = note.list();
+        if let HeldBy::Task(holder) = self.get()
+            && !listed.within_another
+        {
             circle::look(number, holder);
         }
         wait()
@@ -195,6 +197,7 @@ impl Bucket {
 impl Note {
     fn list(&self) -> Listed<'_> {
         let mut bucket = bucket_of(self.number).lock();
+        let within_another = bucket.find(|note| note.number == self.number).is_some();
         bucket.waits += 1;
         self.wait.set(bucket.waits);
         self.next.set(bucket.first);
@@ -203,7 +206,10 @@ impl Note {
             next.previous.set(self);
         }
         bucket.first = self;
-        Listed(self)
+        Listed {
+            note: self,
+            within_another,
+        }
     }
 
     fn is(&self, seen: &Seen) -> bool {
@@ -212,12 +218,16 @@ impl Note {
 }
 
 /// A note in its bucket, until dropped.
-struct Listed<'note>(&'note Note);
+struct Listed<'note> {
+    note: &'note Note,
+    /// The task waits for another lock already, and this wait is one of its logger or of a destructor.
+    within_another: bool,
+}
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        let mut bucket = bucket_of(self.0.number).lock();
-        let (next, previous) = (self.0.next.get(), self.0.previous.get());
+        let mut bucket = bucket_of(self.note.number).lock();
+        let (next, previous) = (self.note.next.get(), self.note.previous.get());
         // SAFETY: listed notes, and so both neighbours, are valid while the lock is held.
         unsafe {
             if let Some(next) = next.as_ref() {

@@ -131,7 +131,12 @@ impl Source {
     #[must_use]
     #[cfg(feature = "http")]
     pub(crate) fn watch(&self) -> bool {
-        self.watcher.set(park::current_task()).is_ok()
+        let is_first = self.watcher.set(park::current_task()).is_ok();
+        // Whoever reports after this has seen it, and what was reported before is tried.
+        for side in [&self.read, &self.write] {
+            side.set(READY);
+        }
+        is_first
     }
 
     /// Makes one attempt, for the watcher, and does not suspend. An inner error: it would have blocked, and a

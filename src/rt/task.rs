@@ -200,6 +200,11 @@ impl Task {
         self.seat.eventful.get() || self.seat.life.is_interrupted()
     }
 
+    /// Was it cancelled, as far as another thread can tell?
+    pub(super) fn is_to_end(&self) -> bool {
+        self.seat.life.is_interrupted() || self.scopes.root().is_cancelled()
+    }
+
     /// Another reference to this record.
     pub(crate) fn reference(&self) -> TaskRef {
         self.references.fetch_add(1, Ordering::Relaxed);

@@ -134,6 +134,8 @@ impl<'queue, T, S: Store<T>> Putting<'queue, T, S> {
 
 impl<'queue, T, S: Store<T>> Case<'queue> for Putting<'queue, T, S> {
     fn enter(&self, stand: &Stand<'_, 'queue>) -> bool {
+        // A builder is used again after a run that did none of its cases: the value may lie in that run's offer.
+        self.withdraw();
         if self.message.is_empty() {
             return false;
         }

@@ -464,9 +464,21 @@ impl<T, S: Store<T>> Core<T, S> {
         state.unfinished = left.unwrap_or(state.unfinished);
         drop(state);
         if is_last {
-            self.joiners.wake_all();
+            self.end_joins();
         }
         left.is_some()
+    }
+
+    /// All was done with a moment ago. If it still is, all who wait for that are told before anybody can come who
+    /// waits for what is put later.
+    #[cold]
+    fn end_joins(&self) {
+        let mut joiners = self.joiners.lock();
+        if self.line.lock().unfinished == 0 {
+            while let Some(joiner) = joiners.signal_first(0) {
+                joiner.wake();
+            }
+        }
     }
 
     /// Waits until all is done with. Returns whether it was.
