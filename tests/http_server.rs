@@ -9,7 +9,7 @@ mod server;
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -440,6 +440,49 @@ fn errors_are_statuses() {
         client.send("POST /text HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n");
         client.send_bytes(b"\xff");
         assert_eq!(client.receive().status, 400);
+    });
+}
+
+#[test]
+fn an_error_that_is_not_of_the_body_is_the_handlers_failure() {
+    must_end(|| {
+        let site = Site::start(bind(), |request: Request| -> std::io::Result<()> {
+            Err(match request.uri().path() {
+                "/late" => ErrorKind::TimedOut.into(),
+                "/data" => ErrorKind::InvalidData.into(),
+                "/large" => ErrorKind::FileTooLarge.into(),
+                _ => time::timeout(ms(1), || thread::sleep(HOUR))
+                    .unwrap_err()
+                    .into(),
+            })
+        });
+        let mut client = site.connect();
+        for path in ["/late", "/data", "/large", "/deadline"] {
+            let answer = client.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+            assert_eq!(answer.status, 500, "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_body_that_was_too_long_stays_so() {
+    must_end(|| {
+        let site = Site::start(bind().max_body(10), |request: Request| {
+            let mut body = request.into_body();
+            let mut read = || {
+                let mut buffer = [0; 100];
+                let length = body.read(&mut buffer).map_err(|error| error.kind());
+                length.map(|length| buffer[..length].len())
+            };
+            format!("{:?} {:?} {:?}", read(), read(), read())
+        });
+        let mut client = site.connect();
+        // Without the second piece the third would not be too much.
+        let answer = client.ask(
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+             8\r\n12345678\r\n8\r\n12345678\r\n2\r\n12\r\n0\r\n\r\n",
+        );
+        assert_eq!(answer.text(), "Ok(8) Err(FileTooLarge) Err(FileTooLarge)");
     });
 }
 
