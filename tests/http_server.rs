@@ -487,6 +487,57 @@ fn a_body_that_was_too_long_stays_so() {
 }
 
 #[test]
+fn a_length_that_a_handler_claims_wrongly_is_corrected() {
+    must_end(|| {
+        let site = Site::start(bind(), |request: Request| {
+            let path = request.uri().path();
+            let body = match &path[..2] {
+                "/w" => Body::from("hello"),
+                "/s" => Body::from_sized_reader(&b"hello"[..], 5),
+                _ => Body::empty(),
+            };
+            let mut response = Response::new(body);
+            let claim = header::HeaderValue::from_str(&path[path.len() - 1..]).unwrap();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, claim.clone());
+            if path.starts_with("/ww") {
+                headers.append(header::CONTENT_LENGTH, claim);
+            }
+            response
+        });
+        let mut client = site.connect();
+        for path in [
+            "/w5", "/w3", "/w7", "/wx", "/ww5", "/s5", "/s3", "/s7", "/e7",
+        ] {
+            let answer = client.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+            let whole = if path == "/e7" { "" } else { "hello" };
+            assert_eq!(answer.text(), whole, "{path}");
+        }
+        // Here it is what a GET would give.
+        client.send("HEAD /e7 HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(client.receive_head().header("content-length"), Some("7"));
+        assert_eq!(site.serving.stats().accepted, 1);
+    });
+}
+
+#[test]
+fn an_upgrade_with_another_status_is_the_handlers_failure() {
+    must_end(|| {
+        let site = Site::start(bind(), |_| {
+            Response::new(Body::upgrade(|_| panic!("there is no upgrade")))
+        });
+        let mut client = site.connect();
+        let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+        for _ in 0..2 {
+            assert_eq!(client.ask(request).status, 500);
+        }
+        // None of the handlers waits for the end of the connection.
+        until(|| site.handle.metrics().tasks <= 4);
+        assert_eq!(site.serving.stats().active, 1);
+    });
+}
+
+#[test]
 fn an_upgraded_connection_is_the_handlers() {
     must_end(|| {
         let site = Site::start(bind(), |_| {
