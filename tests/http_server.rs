@@ -612,6 +612,21 @@ fn an_answer_is_whole_though_its_connection_is_to_close() {
     });
 }
 
+#[test]
+fn an_answer_is_whole_though_more_was_asked_than_is_answered() {
+    must_end(|| {
+        let site = Site::start(bind(), |_| vec![b'x'; LONG]);
+        let mut client = site.connect();
+        client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let mut stream = client.stream.try_clone().unwrap();
+        let more = "GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10_000);
+        std::thread::spawn(move || stream.write_all(more.as_bytes()));
+        client.receive_head();
+        std::thread::sleep(ms(50));
+        assert_eq!(client.receive_exactly(LONG).len(), LONG);
+    });
+}
+
 // ---- clients that leave, or only say half
 
 #[test]

@@ -229,7 +229,11 @@ fn part(link: &Link, has_unread: bool) {
     say_goodbye(link);
     let mut stream = &*link.stream;
     // An error, here and below: it is gone already.
-    if stream.shutdown(Shutdown::Write).is_err() || link.has_ended() || !has_unread {
+    if stream.shutdown(Shutdown::Write).is_err() || link.has_ended() {
+        return;
+    }
+    // A request behind the last one that is answered was not read.
+    if !has_unread && !matches!(stream.try_read(&mut [0]), Ok(Ok(1..))) {
         return;
     }
     let _ = time::timeout(LINGER, || {
