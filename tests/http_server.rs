@@ -9,7 +9,7 @@ mod server;
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -444,6 +444,100 @@ fn errors_are_statuses() {
 }
 
 #[test]
+fn an_error_that_is_not_of_the_body_is_the_handlers_failure() {
+    must_end(|| {
+        let site = Site::start(bind(), |request: Request| -> std::io::Result<()> {
+            Err(match request.uri().path() {
+                "/late" => ErrorKind::TimedOut.into(),
+                "/data" => ErrorKind::InvalidData.into(),
+                "/large" => ErrorKind::FileTooLarge.into(),
+                _ => time::timeout(ms(1), || thread::sleep(HOUR))
+                    .unwrap_err()
+                    .into(),
+            })
+        });
+        let mut client = site.connect();
+        for path in ["/late", "/data", "/large", "/deadline"] {
+            let answer = client.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+            assert_eq!(answer.status, 500, "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_body_that_was_too_long_stays_so() {
+    must_end(|| {
+        let site = Site::start(bind().max_body(10), |request: Request| {
+            let mut body = request.into_body();
+            let mut read = || {
+                let mut buffer = [0; 100];
+                let length = body.read(&mut buffer).map_err(|error| error.kind());
+                length.map(|length| buffer[..length].len())
+            };
+            format!("{:?} {:?} {:?}", read(), read(), read())
+        });
+        let mut client = site.connect();
+        // Without the second piece the third would not be too much.
+        let answer = client.ask(
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+             8\r\n12345678\r\n8\r\n12345678\r\n2\r\n12\r\n0\r\n\r\n",
+        );
+        assert_eq!(answer.text(), "Ok(8) Err(FileTooLarge) Err(FileTooLarge)");
+    });
+}
+
+#[test]
+fn a_length_that_a_handler_claims_wrongly_is_corrected() {
+    must_end(|| {
+        let site = Site::start(bind(), |request: Request| {
+            let path = request.uri().path();
+            let body = match &path[..2] {
+                "/w" => Body::from("hello"),
+                "/s" => Body::from_sized_reader(&b"hello"[..], 5),
+                _ => Body::empty(),
+            };
+            let mut response = Response::new(body);
+            let claim = header::HeaderValue::from_str(&path[path.len() - 1..]).unwrap();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, claim.clone());
+            if path.starts_with("/ww") {
+                headers.append(header::CONTENT_LENGTH, claim);
+            }
+            response
+        });
+        let mut client = site.connect();
+        for path in [
+            "/w5", "/w3", "/w7", "/wx", "/ww5", "/s5", "/s3", "/s7", "/e7",
+        ] {
+            let answer = client.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+            let whole = if path == "/e7" { "" } else { "hello" };
+            assert_eq!(answer.text(), whole, "{path}");
+        }
+        // Here it is what a GET would give.
+        client.send("HEAD /e7 HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(client.receive_head().header("content-length"), Some("7"));
+        assert_eq!(site.serving.stats().accepted, 1);
+    });
+}
+
+#[test]
+fn an_upgrade_with_another_status_is_the_handlers_failure() {
+    must_end(|| {
+        let site = Site::start(bind(), |_| {
+            Response::new(Body::upgrade(|_| panic!("there is no upgrade")))
+        });
+        let mut client = site.connect();
+        let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+        for _ in 0..2 {
+            assert_eq!(client.ask(request).status, 500);
+        }
+        // None of the handlers waits for the end of the connection.
+        until(|| site.handle.metrics().tasks <= 4);
+        assert_eq!(site.serving.stats().active, 1);
+    });
+}
+
+#[test]
 fn an_upgraded_connection_is_the_handlers() {
     must_end(|| {
         let site = Site::start(bind(), |_| {
@@ -474,6 +568,65 @@ fn an_upgraded_connection_is_the_handlers() {
         client.stream.shutdown(Shutdown::Write).unwrap();
         assert!(client.has_ended());
         site.stop();
+    });
+}
+
+/// More than the sockets hold.
+const LONG: usize = 10 << 20;
+
+/// With the second, a client offers another protocol.
+const OFFERS: [&str; 2] = ["", "connection: upgrade\r\nupgrade: h2c\r\n"];
+
+#[test]
+fn an_answer_is_whole_though_the_body_of_its_request_never_comes() {
+    must_end(|| {
+        let site = Site::start(bind(), |_| vec![b'x'; LONG]);
+        for offer in OFFERS {
+            let mut client = site.connect();
+            client.send(&format!(
+                "POST / HTTP/1.1\r\nhost: a\r\n{offer}content-length: 1000000\r\n\r\n"
+            ));
+            client.receive_head();
+            // It is slow: whatever the server does when the sockets are full, it has done.
+            std::thread::sleep(ms(50));
+            assert_eq!(client.receive_exactly(LONG).len(), LONG, "{offer}");
+        }
+    });
+}
+
+#[test]
+fn an_answer_is_whole_though_the_server_stops() {
+    must_end(|| {
+        for offer in OFFERS {
+            let site = Site::start(bind(), |_| vec![b'x'; LONG]);
+            let mut client = site.connect();
+            client.send(&format!(
+                "GET / HTTP/1.1\r\nhost: a\r\n{offer}connection: close\r\n\r\n"
+            ));
+            client.receive_head();
+            std::thread::sleep(ms(50));
+            let serving = site.serving.clone();
+            let stopping = std::thread::spawn(move || serving.stop_within(AGES));
+            std::thread::sleep(ms(50));
+            assert_eq!(client.receive_exactly(LONG).len(), LONG, "{offer}");
+            assert!(client.has_ended());
+            assert_eq!(stopping.join().unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn an_answer_is_whole_though_more_was_asked_than_is_answered() {
+    must_end(|| {
+        let site = Site::start(bind(), |_| vec![b'x'; LONG]);
+        let mut client = site.connect();
+        client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let mut stream = client.stream.try_clone().unwrap();
+        let more = "GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10_000);
+        std::thread::spawn(move || stream.write_all(more.as_bytes()));
+        client.receive_head();
+        std::thread::sleep(ms(50));
+        assert_eq!(client.receive_exactly(LONG).len(), LONG);
     });
 }
 

@@ -398,6 +398,43 @@ fn datagrams_are_handled_and_bounded() {
     });
 }
 
+#[test]
+fn a_socket_that_does_not_wait_is_no_scarcity() {
+    if !is_child() {
+        let output = in_child("a_socket_that_does_not_wait_is_no_scarcity", &[]);
+        assert_success(&output);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("is tried again"), "{said}");
+        return;
+    }
+    must_end(|| {
+        sylvan::run(|| {
+            let limited = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let short = Duration::from_millis(1);
+            limited.set_read_timeout(Some(short)).unwrap();
+            let impatient = UdpSocket::bind("127.0.0.1:0").unwrap();
+            impatient.set_nonblocking(true).unwrap();
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for socket in [limited, impatient] {
+                let serving = DatagramServer::from(socket)
+                    .start(|datagram| datagram.reply(&datagram.data))
+                    .unwrap();
+                thread::sleep(Duration::from_millis(20));
+                client.send_to(b"a", serving.local_addr()).unwrap();
+                assert_eq!(client.recv(&mut [0; 8]).unwrap(), 1);
+                assert_eq!(serving.stats().refused, 0);
+                serving.stop();
+            }
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let serving = StreamServer::from(listener).start(echo).unwrap();
+            thread::sleep(Duration::from_millis(20));
+            assert_eq!(ask(&mut connect(&serving), "word"), "word");
+            serving.stop();
+        });
+    });
+}
+
 fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }

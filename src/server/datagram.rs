@@ -101,13 +101,16 @@ impl DatagramServer {
     ///
     /// # Errors
     ///
-    /// What the system says if the address cannot be told, or the default runtime cannot be started.
+    /// What the system says if the address cannot be told, the socket cannot be made to wait without a limit, or the default runtime cannot be started.
     pub fn start<H, R>(self, handler: H) -> io::Result<Serving>
     where
         H: Fn(Datagram) -> R + Send + Sync + 'static,
         R: Outcome,
     {
         let address = self.local_addr()?;
+        // It waits for whoever comes, however long that takes, and whatever its socket was used for before.
+        self.socket.set_nonblocking(false)?;
+        self.socket.set_read_timeout(None)?;
         let crew = Crew::new(self.max_active);
         let receiving = crew.clone();
         let socket = Arc::new(self.socket);

@@ -123,6 +123,8 @@ impl StreamServer {
         R: Outcome,
     {
         let address = self.local_addr()?;
+        // It waits for whoever comes, whatever its listener was used for before.
+        self.listener.set_nonblocking(false)?;
         let crew = Crew::new(self.max_connections);
         let handler = Arc::new(handler);
         let accepting = crew.clone();

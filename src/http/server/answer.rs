@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -16,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::service::Service;
 use hyper::{Method, StatusCode};
@@ -26,6 +27,7 @@ use super::exchange::{Answer, Exchange, Outline, Piece};
 use super::link::Link;
 use super::listen::Limits;
 use super::request::RequestBody;
+use super::respond::failed;
 use super::{Request, Respond, Response};
 use crate::rt;
 use crate::server::Crew;
@@ -116,13 +118,19 @@ where
 /// Gives the driver a response, piece by piece if it has no whole body.
 fn give(exchange: &Exchange, response: Response) {
     let (head, Body(kind)) = response.into_parts();
-    let head = hyper::Response::from_parts(head, ());
+    let mut head = hyper::Response::from_parts(head, ());
     match kind {
-        Kind::Whole(bytes) => exchange.give_answer(Answer {
-            head,
-            body: Outline::Whole(bytes),
-        }),
+        Kind::Whole(bytes) => {
+            correct_length(head.headers_mut(), bytes.len() as u64);
+            exchange.give_answer(Answer {
+                head,
+                body: Outline::Whole(bytes),
+            });
+        }
         Kind::Pieces { length, write } => {
+            if let Some(length) = length {
+                correct_length(head.headers_mut(), length);
+            }
             exchange.give_answer(Answer {
                 head,
                 body: Outline::Pieces(length),
@@ -135,6 +143,15 @@ fn give(exchange: &Exchange, response: Response) {
                 Err(error) => Piece::Failure(error),
             });
         }
+        Kind::Upgrade(_) if head.status() != StatusCode::SWITCHING_PROTOCOLS => {
+            // It would wait for a connection that goes on without it.
+            let status = head.status();
+            let error = format!("it wants to upgrade its connection with the status {status}");
+            give(
+                exchange,
+                failed(&*Box::<dyn Error + Send + Sync>::from(error)),
+            );
+        }
         Kind::Upgrade(converse) => {
             exchange.give_answer(Answer {
                 head,
@@ -144,6 +161,21 @@ fn give(exchange: &Exchange, response: Response) {
                 converse(upgraded);
             }
         }
+    }
+}
+
+/// hyper believes a header that the handler has set: the client would take what follows for a part of the body, or the other way
+/// round. Without it, hyper writes the right one. (That of no body at all it corrects itself, and in the answer to a HEAD it
+/// is meant.)
+fn correct_length(headers: &mut HeaderMap, length: u64) {
+    let mut claims = headers.get_all(CONTENT_LENGTH).iter();
+    let is_right = match (claims.next(), claims.next()) {
+        (None, _) => true,
+        (Some(claim), None) => claim.as_bytes() == length.to_string().as_bytes(),
+        (Some(_), Some(_)) => false,
+    };
+    if length > 0 && !is_right {
+        headers.remove(CONTENT_LENGTH);
     }
 }
 

@@ -84,7 +84,8 @@ impl Body {
     }
 
     /// No body: the connection itself, for another protocol. `converse` gets it in the handler's green thread when the head of the
-    /// response has been sent, which must have the status 101 and its headers.
+    /// response has been sent, which must have the status 101 and its headers. With
+    /// another status that is a failure of the handler: the client is answered with 500, and `converse` is not called.
     ///
     /// ```
     /// use std::io::{Read, Write};

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use hyper::server::conn::http1;
 use rustls::{ServerConfig, ServerConnection};
@@ -98,6 +98,7 @@ where
         number: None,
         is_told: false,
     };
+    let mut is_done = false;
     let end = future::drive(
         |context| {
             if stop.number.is_none() {
@@ -110,9 +111,15 @@ where
             if let Some(late) = link.late() {
                 return Poll::Ready(End::Late(late));
             }
-            connection
-                .poll_without_shutdown(context)
-                .map(|result| result.map_or_else(End::Failed, |()| End::Done))
+            loop {
+                match ready!(Pin::new(&mut connection).poll(context)) {
+                    Err(error) => return Poll::Ready(End::Failed(error)),
+                    // To a client that has offered another protocol it is done before all is written. Asked once more, it
+                    // is done when all is.
+                    Ok(()) if !is_done => is_done = true,
+                    Ok(()) => return Poll::Ready(End::Done),
+                }
+            }
         },
         || link.pause(),
     );
@@ -222,7 +229,11 @@ fn part(link: &Link, has_unread: bool) {
     say_goodbye(link);
     let mut stream = &*link.stream;
     // An error, here and below: it is gone already.
-    if stream.shutdown(Shutdown::Write).is_err() || link.has_ended() || !has_unread {
+    if stream.shutdown(Shutdown::Write).is_err() || link.has_ended() {
+        return;
+    }
+    // A request behind the last one that is answered was not read.
+    if !has_unread && !matches!(stream.try_read(&mut [0]), Ok(Ok(1..))) {
         return;
     }
     let _ = time::timeout(LINGER, || {

@@ -31,7 +31,9 @@
 //!
 //! # What ends when
 //!
-//! * A client that leaves cancels its handler: it unwinds where it waits. So does the stop of the server when its grace is over. (A
+//! * A client that leaves cancels its handler: it unwinds where it waits. That it has left is seen where it is read on: not while
+//!   something has come that nobody takes, which is the rest of a request's body that its handler does not read, or
+//!   another request right behind. Then the handler ends by itself, or when its answer cannot be written. So does the stop of the server when its grace is over. (A
 //!   client that only shuts down its sending half is taken to leave, unless the server is told [otherwise](Server::half_close).)
 //! * A handler that panics answers with status 500; the panic is reported, and counted in [`Serving::stats`].
 //! * [`Serving::stop`] lets the requests in progress be answered, and closes the connections on which there are none.

@@ -1,5 +1,6 @@
 //! [`RequestBody`]: what a request carries.
 
+use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Read};
@@ -8,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hyper::StatusCode;
 use hyper::body::{Body as _, Buf as _, Bytes, Incoming};
 
 use super::listen::Limits;
@@ -21,6 +23,9 @@ use crate::time::{self, Duration};
 /// * `TimedOut`, if nothing comes for longer than the server's [`body_timeout`](super::Server::body_timeout),
 /// * `FileTooLarge`, if it is longer than [`max_body`](super::Server::max_body),
 /// * `InvalidData`, if it breaks the rules, or the client leaves in the midst of it.
+///
+/// But for the first, that is final: reading on fails again. A handler may return any of these errors: it is answered as
+/// [`Respond`](super::Respond) says.
 ///
 /// A body that is not read to its end costs the connection, unless the rest is short.
 pub struct RequestBody {
@@ -38,6 +43,17 @@ struct Coming {
     left: u64,
     patience: Duration,
     has_unread: Arc<AtomicBool>,
+    /// There will be no more of it.
+    failure: Option<Failure>,
+}
+
+/// What is wrong with a body: the client's doing, and no failure of the handler.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    Late,
+    TooLong,
+    Broken(Arc<hyper::Error>),
+    NoText,
 }
 
 impl RequestBody {
@@ -54,6 +70,7 @@ impl RequestBody {
                 left: limits.max_body,
                 patience: limits.body,
                 has_unread: has_unread.clone(),
+                failure: None,
             })
         });
         RequestBody { peer, coming }
@@ -107,6 +124,7 @@ impl RequestBody {
 impl Coming {
     fn length(&self) -> Option<u64> {
         let coming = match &self.incoming {
+            None if self.failure.is_some() => None,
             None => Some(0),
             Some(incoming) => incoming.size_hint().exact(),
         };
@@ -114,27 +132,39 @@ impl Coming {
     }
 
     /// The next piece that is not empty; `None` at the end.
-    fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, Failure> {
         while let Some(incoming) = &mut self.incoming {
             let frame = poll_fn(|context| Pin::new(&mut *incoming).poll_frame(context));
-            let Some(frame) = time::timeout(self.patience, || future::block_on(frame))? else {
+            let frame = time::timeout(self.patience, || future::block_on(frame));
+            let Some(frame) = frame.map_err(|_| Failure::Late)? else {
                 self.incoming = None;
                 break;
             };
-            let frame = frame.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => return Err(self.fail(Failure::Broken(Arc::new(error)))),
+            };
             // What is no data are trailers, which nobody reads.
             let Ok(piece) = frame.into_data() else {
                 continue;
             };
-            self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
-                let message = "the body of the request is too long";
-                io::Error::new(io::ErrorKind::FileTooLarge, message)
-            })?;
+            let Some(left) = self.left.checked_sub(piece.len() as u64) else {
+                return Err(self.fail(Failure::TooLong));
+            };
+            self.left = left;
             if !piece.is_empty() {
                 return Ok(Some(piece));
             }
         }
-        Ok(None)
+        self.failure.clone().map_or(Ok(None), Err)
+    }
+
+    /// Wants no more of it: what came behind a piece that is missing would look like the whole.
+    fn fail(&mut self, failure: Failure) -> Failure {
+        self.incoming = None;
+        self.has_unread.store(true, Ordering::Relaxed);
+        self.failure = Some(failure.clone());
+        failure
     }
 }
 
@@ -150,6 +180,14 @@ impl Read for RequestBody {
         coming.piece.copy_to_slice(&mut buf[..length]);
         Ok(length)
     }
+
+    fn read_to_string(&mut self, text: &mut String) -> io::Result<usize> {
+        let mut bytes = Vec::new();
+        self.read_to_end(&mut bytes)?;
+        let more = String::from_utf8(bytes).map_err(|_| Failure::NoText)?;
+        text.push_str(&more);
+        Ok(more.len())
+    }
 }
 
 impl Drop for Coming {
@@ -160,6 +198,42 @@ impl Drop for Coming {
         }
     }
 }
+
+impl Failure {
+    /// That of an error which is one of these.
+    pub(super) fn status_of(error: &io::Error) -> Option<StatusCode> {
+        let failure = error.get_ref()?.downcast_ref()?;
+        Some(match failure {
+            Failure::Late => StatusCode::REQUEST_TIMEOUT,
+            Failure::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Failure::Broken(_) | Failure::NoText => StatusCode::BAD_REQUEST,
+        })
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> io::Error {
+        let kind = match failure {
+            Failure::Late => io::ErrorKind::TimedOut,
+            Failure::TooLong => io::ErrorKind::FileTooLarge,
+            Failure::Broken(_) | Failure::NoText => io::ErrorKind::InvalidData,
+        };
+        io::Error::new(kind, failure)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Late => f.write_str("the body of the request does not come"),
+            Failure::TooLong => f.write_str("the body of the request is too long"),
+            Failure::Broken(error) => write!(f, "the body of the request is broken: {error}"),
+            Failure::NoText => f.write_str("the body of the request is no text in UTF-8"),
+        }
+    }
+}
+
+impl Error for Failure {}
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,14 +8,15 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::Response;
 use super::body::Body;
+use super::request::Failure;
 
 /// What a handler may return: a response, or what is made into one.
 ///
 /// * A [`Response`], whose body is a [`Body`] or what is made into one.
 /// * Text, which is sent as `text/plain`; bytes, as `application/octet-stream`.
 /// * A [`StatusCode`], or a pair of one and anything here. Nothing at all is an empty response.
-/// * A `Result`. An error of a boxed kind is logged, and its client told no more than the status 500. So are `io::Error`s, but for those of a
-///   request's body: they are the statuses 400, 408 and 413.
+/// * A `Result`. An error of a boxed kind is logged, and its client told no more than the status 500. So are `io::Error`s, but for those that
+///   a [`RequestBody`](super::RequestBody) itself has given: they are the statuses 400, 408 and 413.
 ///
 /// ```
 /// use std::io;
@@ -89,11 +90,9 @@ impl<T: Respond, E: Respond> Respond for Result<T, E> {
 
 impl Respond for io::Error {
     fn respond(self) -> Response {
-        match self.kind() {
-            io::ErrorKind::InvalidData => StatusCode::BAD_REQUEST.respond(),
-            io::ErrorKind::TimedOut => StatusCode::REQUEST_TIMEOUT.respond(),
-            io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE.respond(),
-            _ => failed(&self),
+        match Failure::status_of(&self) {
+            Some(status) => status.respond(),
+            None => failed(&self),
         }
     }
 }
@@ -113,7 +112,8 @@ impl Respond for Box<dyn Error + Send + Sync> {
     }
 }
 
-fn failed(error: &(dyn Error + 'static)) -> Response {
+/// Tells of it, and the client no more than that.
+pub(super) fn failed(error: &(dyn Error + 'static)) -> Response {
     log::warn!(target: "sylvan", "the handler of a request failed: {error}");
     StatusCode::INTERNAL_SERVER_ERROR.respond()
 }

@@ -78,7 +78,7 @@ impl hyper::rt::Write for Wire {
         })
     }
 
-    /// Never asked for: the driver closes the connection itself.
+    /// Asked for when all is written. Nothing to do: the driver closes the connection itself, or the handler does.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
