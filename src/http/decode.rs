@@ -79,7 +79,8 @@ impl Decoder {
 
     fn explain(&mut self, error: io::Error) -> Result<usize, Error> {
         // Nothing at all is said to be compressed by servers that compress whatever there is.
-        if self.incoming().has_ended() && self.incoming().bytes() == 0 {
+        let incoming = self.incoming();
+        if incoming.has_ended() && !incoming.is_broken() && incoming.bytes() == 0 {
             return Ok(0);
         }
         let error = match error.downcast::<Error>() {

@@ -131,6 +131,7 @@ fn tunnel(
         tell: &mut |_| {},
         has_sent: false,
         has_received: false,
+        is_cut: false,
         unsent: 0,
     };
     let (response, _) = exchange.run(request)?;
