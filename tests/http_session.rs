@@ -641,6 +641,94 @@ fn a_compressed_body_that_breaks_before_its_first_byte_is_an_error() {
     });
 }
 
+#[test]
+fn the_head_of_a_compressed_response_does_not_wait_for_its_body() {
+    let (open, opened) = mpsc::channel();
+    let opened = Mutex::new(opened);
+    let server = Server::start(move |_: &Request, stream: &mut dyn Stream| {
+        let body = gzip(b"hello");
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes())?;
+        let told = opened.lock().unwrap().recv();
+        told.map_err(io::Error::other)?;
+        stream.write_all(&body)?;
+        Ok(true)
+    });
+    run(|| {
+        let response = plain().get(server.url("/")).send().unwrap();
+        open.send(()).unwrap();
+        assert_eq!(response.text().unwrap(), "hello");
+    });
+}
+
+#[test]
+fn two_compressions_are_left_as_they_are() {
+    let server = Server::start(|_: &Request, stream: &mut dyn Stream| {
+        let codings = [("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")];
+        reply(stream, "200 OK", &codings, gzip(&gzip(b"hello")))
+    });
+    run(|| {
+        let response = plain().get(server.url("/")).send().unwrap();
+        let codings = response.headers().get_all("content-encoding");
+        assert_eq!(codings.iter().count(), 2);
+        assert_eq!(response.bytes().unwrap(), gzip(&gzip(b"hello")));
+    });
+}
+
+#[test]
+fn two_lengths_of_a_response_are_no_fault_of_the_request() {
+    let server = Server::start(|_: &Request, stream: &mut dyn Stream| {
+        reply(stream, "200 OK", &[("Content-Length", "7")], "x")
+    });
+    run(|| {
+        let result = plain().get(server.url("/")).send();
+        assert!(matches!(result, Err(Error::Protocol(_))), "{result:?}");
+    });
+}
+
+#[test]
+fn cookies_that_are_not_ascii_stay() {
+    let server = Server::start(echo);
+    run(|| {
+        let session = plain();
+        let url = server.url("/");
+        let own = || session.get(&url).cookie("a", "ü");
+        own().cookie("b", "2").send().unwrap();
+        assert_eq!(server.last().header("cookie"), "a=ü; b=2");
+        session.cookies().set(&url, "kept=1").unwrap();
+        own().send().unwrap();
+        assert_eq!(server.last().header("cookie"), "kept=1; a=ü");
+    });
+}
+
+#[test]
+fn errors_do_not_tell_passwords() {
+    let server = Server::start(|request: &Request, stream: &mut dyn Stream| {
+        let host = request.header("host");
+        let to = format!("http://me:secret@{host}/");
+        match request.target.as_str() {
+            "/404" => reply(stream, "404 Not Found", &[], ""),
+            _ => reply(stream, "302 Found", &[("Location", &to)], ""),
+        }
+    });
+    run(|| {
+        let session = plain();
+        let with = |path| format!("http://me:secret@{}{path}", server.address);
+        let status = session.get(with("/404")).send().unwrap();
+        for error in [
+            status.raise_for_status().unwrap_err(),
+            session.get(with("/")).send().unwrap_err(),
+            session.get("ftp://me:secret@host/").send().unwrap_err(),
+            session.get("http://me:secret@h st/").send().unwrap_err(),
+        ] {
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    });
+}
+
 /// No cap of the body counts it.
 #[test]
 fn a_line_that_never_ends_is_refused() {
@@ -878,6 +966,7 @@ fn connections_are_not_kept_longer_than_they_should() {
         let session = session(Session::builder().keep_alive(Duration::ZERO));
         for _ in 0..2 {
             session.get(server.url("/")).send().unwrap();
+            assert_eq!(session.stats().kept, 0);
         }
     });
     assert_eq!(server.connections(), 2);

@@ -11,6 +11,7 @@ use super::deadlines::Limit;
 use super::error::Error;
 use super::tls::tls_error;
 use crate::net::TcpStream;
+use crate::time::Instant;
 
 pub(super) struct Connection {
     stream: Stream,
@@ -251,10 +252,12 @@ impl Wire {
         self.limit.map_or(Ok(None), Limit::left)
     }
 
-    /// An error of the stream's time-out is the limit's.
+    /// An error of the stream's time-out is the limit's. Where there is no end, it is the kernel that has given up.
     fn explain(&self, error: io::Error) -> io::Error {
         match (error.kind(), self.limit) {
-            (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(limit)) => {
+            (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(limit))
+                if limit.at() != Instant::NEVER =>
+            {
                 limit.passed().into()
             }
             _ => error,

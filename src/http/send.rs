@@ -9,7 +9,7 @@ use super::body::Body;
 use super::deadlines::Budget;
 use super::decode::{ACCEPTED, Decoder};
 use super::dial::{dial, port};
-use super::error::{Error, Phase};
+use super::error::{Error, Phase, shown};
 use super::exchange::{After, Exchange, Moment};
 use super::incoming::Incoming;
 use super::pool::{Lease, Place, Slot};
@@ -328,12 +328,13 @@ impl Sending<'_> {
         if !self.session.keeps_cookies {
             return Ok(());
         }
-        let Some(mut cookies) = self.session.cookies.for_request(&self.request.url) else {
+        let Some(cookies) = self.session.cookies.for_request(&self.request.url) else {
             return Ok(());
         };
+        let mut cookies = cookies.into_bytes();
         if let Some(own) = headers.get(header::COOKIE) {
-            cookies.push_str("; ");
-            cookies.push_str(own.to_str().unwrap_or_default());
+            cookies.extend_from_slice(b"; ");
+            cookies.extend_from_slice(own.as_bytes());
         }
         let cookies = HeaderValue::try_from(cookies)
             .map_err(|error| Error::Request(format!("a cookie: {error}")))?;
@@ -370,7 +371,7 @@ fn uri(url: &Url) -> Result<Uri, Error> {
         &url[Position::BeforeHost..Position::AfterPort],
         &url[Position::BeforePath..Position::AfterQuery],
     );
-    Uri::try_from(text).map_err(|error| Error::Request(format!("{url}: {error}")))
+    Uri::try_from(text).map_err(|error| Error::Request(format!("{}: {error}", shown(url))))
 }
 
 fn percent_decoded(text: &str) -> String {
