@@ -359,6 +359,77 @@ fn what_is_not_proper_is_told_when_it_is_sent() {
     });
 }
 
+#[test]
+fn the_length_of_a_body_is_said_once_and_truly() {
+    let server = Server::start(echo);
+    run(|| {
+        let (session, url) = (plain(), server.url("/"));
+        let both = session
+            .post(&url)
+            .header("transfer-encoding", "Chunked")
+            .header("content-length", "3");
+        both.body("body").send().unwrap();
+        let request = server.last();
+        assert!(request.chunked && request.text() == "body", "{request:?}");
+        assert_eq!(request.header("content-length"), "");
+        let own = session.post(&url).header("content-length", "4");
+        own.body("body").send().unwrap();
+        assert_eq!(server.last().text(), "body");
+
+        let post = |name: &'static str, value: &'static str| session.post(&url).header(name, value);
+        for request in [
+            post("content-length", "0").body("body"),
+            post("content-length", "0").body_reader(&b"body"[..], None),
+            post("content-length", "5").body("body"),
+            post("content-length", "5"),
+            post("content-length", "four").body("body"),
+            post("transfer-encoding", "gzip").body("body"),
+            post("transfer-encoding", "gzip, chunked").body("body"),
+            post("transfer-encoding", "chunked"),
+        ] {
+            let what = format!("{request:?}");
+            let error = request.send().expect_err(&what);
+            assert!(matches!(error, Error::Request(_)), "{error}");
+        }
+    });
+}
+
+/// Without what a server may do to end it, such a body would be waited for.
+#[test]
+fn a_body_that_cannot_be_read_is_no_broken_connection() {
+    let server = Server::start(|request: &Request, stream: &mut dyn Stream| {
+        if request.target == "/to" {
+            return ok(stream, "");
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")?;
+        Ok(false)
+    });
+    run(|| {
+        let session = plain();
+        let from = session.get(server.url("/from")).send().unwrap();
+        let to = session.post(server.url("/to")).body_reader(from, None);
+        let error = to.send().unwrap_err();
+        assert!(matches!(error, Error::Io(_)), "{error}");
+        assert_eq!(session.stats().kept, 0);
+    });
+}
+
+/// Its early hints do not make up for the answer to whether it wants the body.
+#[test]
+fn a_server_that_hints_and_waits_is_sent_the_body() {
+    let server = Server::start(|request: &Request, stream: &mut dyn Stream| {
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")?;
+        let mut request = request.clone();
+        web::read_body(&mut request, stream)?;
+        ok(stream, &request.body)
+    });
+    run(|| {
+        let request = plain().post(server.url("/")).expect_continue();
+        let response = request.body("late").send().unwrap();
+        assert_eq!(response.text().unwrap(), "late");
+    });
+}
+
 // Redirects.
 
 /// `/301/x` leads to `/x` by that status, `/loop` to itself; all else is echoed.
@@ -537,6 +608,159 @@ fn bodies_are_decompressed() {
         assert_eq!(response.header("content-encoding"), Some("gzip"));
         assert_eq!(response.bytes().unwrap(), gzip(b"hello"));
         assert_eq!(server.last().header("accept-encoding"), "");
+    });
+}
+
+/// What is compressed and never comes is not nothing.
+#[test]
+fn a_compressed_body_that_breaks_before_its_first_byte_is_an_error() {
+    let server = Server::start(|request: &Request, stream: &mut dyn Stream| {
+        let coding = request.header("x-coding");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes())?;
+        if request.target == "/stalled" {
+            // Until the client goes.
+            let _ = stream.read(&mut [0]);
+        }
+        Ok(false)
+    });
+    run(|| {
+        let get = |session: Session, path, coding| {
+            let request = session.get(server.url(path)).header("x-coding", coding);
+            request.send()?.bytes()
+        };
+        for coding in ["gzip", "deflate", "br"] {
+            let read = only(|deadlines| deadlines.read = SOON);
+            let stalled = get(read, "/stalled", coding);
+            assert_eq!(phase_of(stalled), Some(Phase::Read), "{coding}");
+            let error = get(plain(), "/cut", coding).expect_err(coding);
+            assert!(matches!(error, Error::Io(_)), "{coding}: {error}");
+        }
+    });
+}
+
+#[test]
+fn the_head_of_a_compressed_response_does_not_wait_for_its_body() {
+    let (open, opened) = mpsc::channel();
+    let opened = Mutex::new(opened);
+    let server = Server::start(move |_: &Request, stream: &mut dyn Stream| {
+        let body = gzip(b"hello");
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes())?;
+        let told = opened.lock().unwrap().recv();
+        told.map_err(io::Error::other)?;
+        stream.write_all(&body)?;
+        Ok(true)
+    });
+    run(|| {
+        let response = plain().get(server.url("/")).send().unwrap();
+        open.send(()).unwrap();
+        assert_eq!(response.text().unwrap(), "hello");
+    });
+}
+
+#[test]
+fn two_compressions_are_left_as_they_are() {
+    let server = Server::start(|_: &Request, stream: &mut dyn Stream| {
+        let codings = [("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")];
+        reply(stream, "200 OK", &codings, gzip(&gzip(b"hello")))
+    });
+    run(|| {
+        let response = plain().get(server.url("/")).send().unwrap();
+        let codings = response.headers().get_all("content-encoding");
+        assert_eq!(codings.iter().count(), 2);
+        assert_eq!(response.bytes().unwrap(), gzip(&gzip(b"hello")));
+    });
+}
+
+#[test]
+fn two_lengths_of_a_response_are_no_fault_of_the_request() {
+    let server = Server::start(|_: &Request, stream: &mut dyn Stream| {
+        reply(stream, "200 OK", &[("Content-Length", "7")], "x")
+    });
+    run(|| {
+        let result = plain().get(server.url("/")).send();
+        assert!(matches!(result, Err(Error::Protocol(_))), "{result:?}");
+    });
+}
+
+#[test]
+fn cookies_that_are_not_ascii_stay() {
+    let server = Server::start(echo);
+    run(|| {
+        let session = plain();
+        let url = server.url("/");
+        let own = || session.get(&url).cookie("a", "ü");
+        own().cookie("b", "2").send().unwrap();
+        assert_eq!(server.last().header("cookie"), "a=ü; b=2");
+        session.cookies().set(&url, "kept=1").unwrap();
+        own().send().unwrap();
+        assert_eq!(server.last().header("cookie"), "kept=1; a=ü");
+    });
+}
+
+#[test]
+fn errors_do_not_tell_passwords() {
+    let server = Server::start(|request: &Request, stream: &mut dyn Stream| {
+        let host = request.header("host");
+        let to = format!("http://me:secret@{host}/");
+        match request.target.as_str() {
+            "/404" => reply(stream, "404 Not Found", &[], ""),
+            _ => reply(stream, "302 Found", &[("Location", &to)], ""),
+        }
+    });
+    run(|| {
+        let session = plain();
+        let with = |path| format!("http://me:secret@{}{path}", server.address);
+        let status = session.get(with("/404")).send().unwrap();
+        for error in [
+            status.raise_for_status().unwrap_err(),
+            session.get(with("/")).send().unwrap_err(),
+            session.get("ftp://me:secret@host/").send().unwrap_err(),
+            session.get("http://me:secret@h st/").send().unwrap_err(),
+        ] {
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    });
+}
+
+/// No cap of the body counts it.
+#[test]
+fn a_line_that_never_ends_is_refused() {
+    let server = Server::start(|request: &Request, stream: &mut dyn Stream| {
+        let start: &[u8] = match request.target.as_str() {
+            "/head" => b"HTTP/1.1 200 OK\r\nx: ",
+            "/asked" => b"HTTP/1.1 100 ",
+            "/chunk" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+            _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: ",
+        };
+        stream.write_all(start)?;
+        for _ in 0..64 {
+            stream.write_all(&[b'x'; 64 * 1024])?;
+        }
+        Ok(false)
+    });
+    run(|| {
+        let session = plain();
+        let get = |path| session.get(server.url(path));
+        for request in [
+            get("/head"),
+            get("/asked").expect_continue().body("x"),
+            get("/chunk"),
+            get("/trailer"),
+        ] {
+            let what = format!("{request:?}");
+            let result = request.send().and_then(http::Response::bytes);
+            assert!(
+                matches!(result, Err(Error::Protocol(_))),
+                "{what}: {result:?}"
+            );
+        }
     });
 }
 
@@ -742,6 +966,7 @@ fn connections_are_not_kept_longer_than_they_should() {
         let session = session(Session::builder().keep_alive(Duration::ZERO));
         for _ in 0..2 {
             session.get(server.url("/")).send().unwrap();
+            assert_eq!(session.stats().kept, 0);
         }
     });
     assert_eq!(server.connections(), 2);

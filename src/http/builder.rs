@@ -12,7 +12,7 @@ use url::Url;
 
 use super::cookies::Cookies;
 use super::deadlines::Deadlines;
-use super::error::Error;
+use super::error::{Error, no_address};
 use super::pool::{Limits, Pool};
 use super::proxy::{Proxy, basic};
 use super::session::{Session, Settings, Shared};
@@ -83,7 +83,9 @@ impl SessionBuilder {
         self
     }
 
-    /// How long a connection is kept for another request: 15 s unless set. Zero keeps none.
+    /// How long a connection is kept for another request: 15 s unless set. Zero keeps none. What has been kept
+    /// for longer is not used any more; it is closed when the session keeps or needs a connection the next time, or by
+    /// [`close_kept`](super::Session::close_kept).
     #[must_use]
     pub fn keep_alive(mut self, time: Duration) -> Self {
         self.limits.keep = time;
@@ -96,12 +98,16 @@ impl SessionBuilder {
         let url = url.as_ref();
         match Url::parse(url) {
             Ok(url) => self.base = Some(url),
-            Err(error) => self.fail(Error::Request(format!("{url}: {error}"))),
+            Err(error) => self.fail(no_address(url, error)),
         }
         self
     }
 
     /// A header that every request has which does not set it itself.
+    ///
+    /// A request that is redirected to another server takes it there, and so do the request's own headers: only
+    /// `Authorization`, `Cookie` and the like stay here. Where a key in a header of another name must not get elsewhere,
+    /// turn [`redirects`](Self::redirects) off.
     #[must_use]
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where

@@ -11,6 +11,7 @@ use super::deadlines::Limit;
 use super::error::Error;
 use super::tls::tls_error;
 use crate::net::TcpStream;
+use crate::time::Instant;
 
 pub(super) struct Connection {
     stream: Stream,
@@ -36,6 +37,8 @@ const SMALLEST_INPUT: usize = 16 * 1024;
 /// A large body in few system calls.
 const LARGEST_INPUT: usize = 64 * 1024;
 const SMALLEST_OUTPUT: usize = 4 * 1024;
+/// A head of a response, or a line among its chunks, that is longer than that is refused.
+const LONGEST_UNUSED: usize = 256 * 1024;
 /// A header longer than that cannot be sent.
 const LARGEST_OUTPUT: usize = 1024 * 1024;
 
@@ -123,8 +126,13 @@ impl Connection {
         }
     }
 
-    /// Reads more, and suspends until there is some. No bytes are the end of the stream.
+    /// Reads more, and suspends until there is some. No bytes are the end of the stream. Whoever can use nothing of all
+    /// that is there already is not given more and more: that is an error.
     pub(super) fn read_more(&mut self) -> Result<usize, Error> {
+        if self.unused().len() > LONGEST_UNUSED {
+            let message = "a head or a line that is too long";
+            return Err(Error::Protocol(message.to_owned()));
+        }
         self.make_room();
         let room = &mut self.input[self.end..];
         let amount = match &mut self.stream {
@@ -244,10 +252,12 @@ impl Wire {
         self.limit.map_or(Ok(None), Limit::left)
     }
 
-    /// An error of the stream's time-out is the limit's.
+    /// An error of the stream's time-out is the limit's. Where there is no end, it is the kernel that has given up.
     fn explain(&self, error: io::Error) -> io::Error {
         match (error.kind(), self.limit) {
-            (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(limit)) => {
+            (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(limit))
+                if limit.at() != Instant::NEVER =>
+            {
                 limit.passed().into()
             }
             _ => error,

@@ -7,7 +7,7 @@ use cookie_store::{CookieStore, RawCookie};
 use ureq_proto::http::{HeaderMap, header};
 use url::Url;
 
-use super::error::Error;
+use super::error::{Error, no_address, shown};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The cookies that servers have given to a [`Session`](super::Session), and to whom they go, by RFC 6265.
@@ -56,7 +56,7 @@ impl Cookies {
         }
         let result = self.lock().insert_raw(&cookie, &url).map(|_| ());
         self.has_any.store(true, Relaxed);
-        result.map_err(|error| Error::Request(format!("not a cookie for {url}: {error}")))
+        result.map_err(|error| Error::Request(format!("not a cookie for {}: {error}", shown(&url))))
     }
 
     /// The value of the cookie of that name which would be sent to that address.
@@ -145,7 +145,7 @@ fn is_too_wide(cookie: &RawCookie<'_>) -> bool {
 }
 
 fn parse(url: &str) -> Result<Url, Error> {
-    Url::parse(url).map_err(|error| Error::Request(format!("{url}: {error}")))
+    Url::parse(url).map_err(|error| no_address(url, error))
 }
 
 impl fmt::Debug for Cookies {

@@ -59,11 +59,13 @@ impl Deadlines {
     };
 }
 
-/// aiohttp's: five minutes for all, half a minute to connect.
+/// aiohttp's: five minutes for all, half a minute to connect. And a minute for a server that has stopped to take more of
+/// the request, as one may that has answered already.
 impl Default for Deadlines {
     fn default() -> Deadlines {
         Deadlines {
             connect: Some(Duration::from_secs(30)),
+            write: Some(Duration::from_secs(60)),
             total: Some(Duration::from_secs(300)),
             ..Deadlines::NONE
         }

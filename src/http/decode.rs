@@ -14,9 +14,16 @@ use super::incoming::Incoming;
 #[allow(clippy::large_enum_variant, reason = "the usual one is in no box")]
 pub(super) enum Decoder {
     Plain(Incoming),
-    Gzip(Box<MultiGzDecoder<Incoming>>),
+    Gzip(Box<MultiGzDecoder<Held>>),
     Deflate(Box<ZlibDecoder<Incoming>>),
     Brotli(Box<Decompressor<Incoming>>),
+}
+
+/// A body of which nothing is read before somebody reads: a new decoder for gzip looks at the beginning at once, and asks
+/// again later if that is not there yet.
+pub(super) struct Held {
+    incoming: Incoming,
+    is_wanted: bool,
 }
 
 /// What can be decoded; told to servers.
@@ -27,11 +34,15 @@ impl Decoder {
     pub(super) fn new(incoming: Incoming, headers: &mut HeaderMap) -> Decoder {
         let coding = headers.get(header::CONTENT_ENCODING);
         let coding = coding.map(|coding| coding.as_bytes().to_ascii_lowercase());
-        if incoming.has_ended() {
+        // One compression within another is left to the caller.
+        let is_one = headers.get_all(header::CONTENT_ENCODING).iter().count() == 1;
+        if incoming.has_ended() || !is_one {
             return Decoder::Plain(incoming);
         }
         let decoder = match coding.as_deref() {
-            Some(b"gzip" | b"x-gzip") => Decoder::Gzip(Box::new(MultiGzDecoder::new(incoming))),
+            Some(b"gzip" | b"x-gzip") => {
+                Decoder::Gzip(Box::new(MultiGzDecoder::new(Held::new(incoming))))
+            }
             Some(b"deflate") => Decoder::Deflate(Box::new(ZlibDecoder::new(incoming))),
             Some(b"br") => Decoder::Brotli(Box::new(Decompressor::new(incoming, 4096))),
             _ => return Decoder::Plain(incoming),
@@ -44,7 +55,7 @@ impl Decoder {
     pub(super) fn incoming(&self) -> &Incoming {
         match self {
             Decoder::Plain(incoming) => incoming,
-            Decoder::Gzip(decoder) => decoder.get_ref(),
+            Decoder::Gzip(decoder) => &decoder.get_ref().incoming,
             Decoder::Deflate(decoder) => decoder.get_ref(),
             Decoder::Brotli(decoder) => decoder.get_ref(),
         }
@@ -53,7 +64,7 @@ impl Decoder {
     pub(super) fn incoming_mut(&mut self) -> &mut Incoming {
         match self {
             Decoder::Plain(incoming) => incoming,
-            Decoder::Gzip(decoder) => decoder.get_mut(),
+            Decoder::Gzip(decoder) => &mut decoder.get_mut().incoming,
             Decoder::Deflate(decoder) => decoder.get_mut(),
             Decoder::Brotli(decoder) => decoder.get_mut(),
         }
@@ -62,7 +73,10 @@ impl Decoder {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let result = match self {
             Decoder::Plain(incoming) => return Ok(incoming.read(buffer)?),
-            Decoder::Gzip(decoder) => decoder.read(buffer),
+            Decoder::Gzip(decoder) => {
+                decoder.get_mut().is_wanted = true;
+                decoder.read(buffer)
+            }
             Decoder::Deflate(decoder) => decoder.read(buffer),
             Decoder::Brotli(decoder) => decoder.read(buffer),
         };
@@ -79,7 +93,8 @@ impl Decoder {
 
     fn explain(&mut self, error: io::Error) -> Result<usize, Error> {
         // Nothing at all is said to be compressed by servers that compress whatever there is.
-        if self.incoming().has_ended() && self.incoming().bytes() == 0 {
+        let incoming = self.incoming();
+        if incoming.has_ended() && !incoming.is_broken() && incoming.bytes() == 0 {
             return Ok(0);
         }
         let error = match error.downcast::<Error>() {
@@ -88,6 +103,24 @@ impl Decoder {
         };
         self.incoming_mut().fail(&error);
         Err(error)
+    }
+}
+
+impl Held {
+    fn new(incoming: Incoming) -> Held {
+        Held {
+            incoming,
+            is_wanted: false,
+        }
+    }
+}
+
+impl Read for Held {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.is_wanted {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.incoming.read(buffer)
     }
 }
 

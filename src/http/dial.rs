@@ -11,7 +11,7 @@ use super::body::Body;
 use super::connect;
 use super::connection::Connection;
 use super::deadlines::{Budget, Limit};
-use super::error::{Error, Phase};
+use super::error::{Error, Phase, shown};
 use super::exchange::Exchange;
 use super::proxy::Proxy;
 use super::record::Record;
@@ -75,7 +75,7 @@ fn addresses(
             Some(known) => return Ok(with_port(known, port(url))),
             None => (name.to_owned(), port(url)),
         },
-        (None, None) => return Err(Error::Request(format!("{url} has no host"))),
+        (None, None) => return Err(Error::Request(format!("{} has no host", shown(url)))),
     };
     let found = match limit.left()? {
         None => name.to_socket_addrs(),
@@ -103,7 +103,7 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, Error> {
         Some(Host::Ipv6(ip)) => Ok(ServerName::IpAddress(std::net::IpAddr::V6(ip).into())),
         Some(Host::Domain(name)) => ServerName::try_from(name.to_owned())
             .map_err(|error| Error::Request(format!("{name}: {error}"))),
-        None => Err(Error::Request(format!("{url} has no host"))),
+        None => Err(Error::Request(format!("{} has no host", shown(url)))),
     }
 }
 
@@ -131,6 +131,7 @@ fn tunnel(
         tell: &mut |_| {},
         has_sent: false,
         has_received: false,
+        is_cut: false,
         unsent: 0,
     };
     let (response, _) = exchange.run(request)?;

@@ -138,13 +138,32 @@ impl fmt::Display for Error {
             Error::Io(error) => write!(f, "the connection broke: {error}"),
             Error::Protocol(what) => write!(f, "not proper HTTP: {what}"),
             Error::Request(what) => write!(f, "not a proper request: {what}"),
-            Error::TooManyRedirects(url) => write!(f, "too many redirects, the last to {url}"),
-            Error::Status(error) => write!(f, "{} from {}", error.status, error.url),
+            Error::TooManyRedirects(url) => {
+                write!(f, "too many redirects, the last to {}", shown(url))
+            }
+            Error::Status(error) => write!(f, "{} from {}", error.status, shown(&error.url)),
             Error::BodyTooLarge(cap) => write!(f, "the body is longer than {cap} bytes"),
             Error::Decode(error) => write!(f, "cannot decompress the body: {error}"),
             Error::Json(error) => write!(f, "JSON: {error}"),
         }
     }
+}
+
+/// An address without its credentials, which are not for logs.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Where there can be none, there is none to be taken away.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// That a text is no address. It is not repeated if there may be credentials in it.
+pub(super) fn no_address(text: &str, error: url::ParseError) -> Error {
+    Error::Request(match text.contains('@') {
+        true => format!("an address: {error}"),
+        false => format!("{text}: {error}"),
+    })
 }
 
 impl error::Error for Error {
@@ -200,7 +219,6 @@ impl From<ureq_proto::Error> for Error {
             | Proto::UnsupportedVersion
             | Proto::MethodVersionMismatch(..)
             | Proto::TooManyHostHeaders
-            | Proto::TooManyContentLengthHeaders
             | Proto::BadHostHeader
             | Proto::BadAuthorizationHeader
             | Proto::OutputOverflow

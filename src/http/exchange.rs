@@ -14,8 +14,6 @@ use super::deadlines::Budget;
 use super::error::{Error, Phase};
 use crate::time;
 
-/// A longer head of a response is refused.
-const LONGEST_HEAD: usize = 256 * 1024;
 /// A server that does not answer to `Expect: 100-continue` for so long is sent the body; curl's.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A body is sent in pieces of this size.
@@ -34,6 +32,8 @@ pub(super) struct Exchange<'a> {
     pub(super) has_sent: bool,
     /// Some of the response was received.
     pub(super) has_received: bool,
+    /// The connection broke while something was sent. What else breaks, as the body's own source, tells of no answer.
+    pub(super) is_cut: bool,
     /// So much of the head stands in the output, to be sent together with the beginning of the body.
     pub(super) unsent: usize,
 }
@@ -59,7 +59,7 @@ impl Exchange<'_> {
             call.force_send_body();
         }
         let call = match self.send_request(call.proceed()) {
-            Err(Error::Io(error)) => return self.last_word(asked).ok_or(Error::Io(error)),
+            Err(error) if self.is_cut => return self.last_word(asked).ok_or(error),
             result => result?,
         };
         (self.tell)(Moment::Sent);
@@ -137,6 +137,7 @@ impl Exchange<'_> {
     }
 
     fn await_100(&mut self, mut call: Call<Await100>) -> Result<Await100Result, Error> {
+        // For all of it: a server that says something else first is not waited for any longer.
         let limit = self.budget.limit_for(Phase::Write, Some(PATIENCE));
         self.connection.set_limit(limit);
         while call.can_keep_await_100() {
@@ -148,7 +149,11 @@ impl Exchange<'_> {
             }
             // Informational responses may stand before the one that is waited for.
             while call.can_keep_await_100() {
-                let used = call.try_read_100(self.connection.unused())?;
+                let unused = self.connection.unused();
+                let used = match hint(unused) {
+                    Some(length) => length,
+                    None => call.try_read_100(unused)?,
+                };
                 self.connection.use_up(used);
                 if used == 0 {
                     break;
@@ -209,7 +214,10 @@ impl Exchange<'_> {
         self.connection.set_limit(self.budget.limit(Phase::Write));
         let result = self.connection.send(amount);
         self.has_sent |= result.as_ref().map_or_else(|sent| sent.some, |()| true);
-        result.map_err(|sent| sent.error)
+        result.map_err(|sent| {
+            self.is_cut = matches!(sent.error, Error::Io(_));
+            sent.error
+        })
     }
 
     fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<(Response<()>, After), Error> {
@@ -227,27 +235,37 @@ impl Exchange<'_> {
                     continue;
                 }
             }
-            if self.connection.unused().len() > LONGEST_HEAD {
-                return Err(Error::Protocol("the head is too long".to_owned()));
-            }
             if self.connection.read_more()? == 0 {
                 return Err(closed());
             }
             self.note_received();
+            // From the first byte on it is the time between two of them that counts.
+            self.connection.set_limit(self.budget.limit(Phase::Read));
         };
         let next = call.proceed();
         let next = next.ok_or_else(|| Error::Protocol("no response".to_owned()))?;
         Ok((response, after(next)))
     }
 
-    /// From the first byte on it is the time between two of them that counts.
     fn note_received(&mut self) {
         if !self.has_received {
             self.has_received = true;
             (self.tell)(Moment::FirstByte);
         }
-        self.connection.set_limit(self.budget.limit(Phase::Read));
     }
+}
+
+/// The length of the informational response that stands first there, if it is another one than is asked for; 0 if there
+/// is more to come of it. With headers, ureq-proto would take it for the server's last word.
+fn hint(unused: &[u8]) -> Option<usize> {
+    const BEGIN: &[u8] = b"HTTP/1.1 1";
+    const END: &[u8] = b"\r\n\r\n";
+    let status = unused.strip_prefix(BEGIN)?.get(..2)?;
+    if matches!(status, b"00" | b"01") {
+        return None;
+    }
+    let end = unused.windows(END.len()).position(|bytes| bytes == END);
+    Some(end.map_or(0, |end| end + END.len()))
 }
 
 fn after(next: RecvResponseResult) -> After {

@@ -54,6 +54,11 @@ impl Incoming {
         self.under_way.is_none()
     }
 
+    /// It has ended before it was whole.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
     /// Whoever uses the body has found fault with it. The connection is closed.
     pub(super) fn fail(&mut self, error: &Error) {
         self.is_broken = true;

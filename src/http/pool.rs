@@ -216,6 +216,9 @@ impl Slot {
     }
 
     fn keep(&self, connection: Connection) {
+        if self.pool.limits.keep.is_zero() {
+            return;
+        }
         let since = Instant::now();
         let mut table = self.pool.lock();
         let key = table.next;

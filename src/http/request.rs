@@ -11,7 +11,7 @@ use url::Url;
 
 use super::body::Body;
 use super::deadlines::Deadlines;
-use super::error::Error;
+use super::error::{Error, no_address, shown};
 use super::multipart::Form;
 use super::proxy::basic;
 use super::response::Response;
@@ -43,10 +43,13 @@ impl RequestBuilder {
         let base = session.base.as_ref();
         let (url, mut failure) = match Url::options().base_url(base).parse(url) {
             Ok(url) => (url, None),
-            Err(error) => (nowhere(), Some(Error::Request(format!("{url}: {error}")))),
+            Err(error) => (nowhere(), Some(no_address(url, error))),
         };
         if failure.is_none() && !matches!(url.scheme(), "http" | "https") {
-            failure = Some(Error::Request(format!("{url}: neither http nor https")));
+            failure = Some(Error::Request(format!(
+                "{}: neither http nor https",
+                shown(&url)
+            )));
         }
         if method.is_none() {
             failure = Some(Error::Request("a method that is not proper".to_owned()));
@@ -129,10 +132,12 @@ impl RequestBuilder {
     /// Sends a cookie with this request, behind the session's. It is not kept, and stays here when the request is
     /// redirected to another server.
     pub fn cookie(mut self, name: &str, value: &str) -> Self {
-        let cookies = match self.request.headers.get(header::COOKIE) {
-            Some(there) => format!("{}; {name}={value}", there.to_str().unwrap_or_default()),
-            None => format!("{name}={value}"),
-        };
+        let mut cookies = Vec::new();
+        if let Some(there) = self.request.headers.get(header::COOKIE) {
+            cookies.extend_from_slice(there.as_bytes());
+            cookies.extend_from_slice(b"; ");
+        }
+        cookies.extend_from_slice(format!("{name}={value}").as_bytes());
         match HeaderValue::try_from(cookies) {
             Ok(cookies) => {
                 self.request.headers.insert(header::COOKIE, cookies);
@@ -266,7 +271,7 @@ impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBuilder")
             .field("method", &self.request.method)
-            .field("url", &self.request.url.as_str())
+            .field("url", &shown(&self.request.url))
             .finish_non_exhaustive()
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use ureq_proto::http::{HeaderMap, HeaderValue, Method, Request, Response as Head, Uri, header};
 use url::{Position, Url};
 
+use super::body::Body;
 use super::deadlines::Budget;
 use super::decode::{ACCEPTED, Decoder};
 use super::dial::{dial, port};
-use super::error::{Error, Phase};
+use super::error::{Error, Phase, shown};
 use super::exchange::{After, Exchange, Moment};
 use super::incoming::Incoming;
 use super::pool::{Lease, Place, Slot};
@@ -22,7 +23,7 @@ use super::trace::{What, count};
 use crate::time::Instant;
 
 pub(super) fn send(session: &Arc<Shared>, mut request: Prepared) -> Result<Response, Error> {
-    complete_headers(session, &mut request);
+    complete_headers(session, &mut request)?;
     let mut record = Record::start(session, &request.method, request.url.clone());
     let mut budget = Budget::start(request.settings.deadlines);
     let mut history = Vec::new();
@@ -99,7 +100,7 @@ fn follow(request: &mut Prepared, status: ureq_proto::http::StatusCode, next: Ur
     let method = redirect::method(status, &request.method);
     if method != request.method {
         request.method = method;
-        request.body = super::body::Body::default();
+        request.body = Body::default();
         redirect::forget_body(&mut request.headers);
     }
     redirect::forget_secrets(&mut request.headers, &request.url, &next);
@@ -107,7 +108,7 @@ fn follow(request: &mut Prepared, status: ureq_proto::http::StatusCode, next: Ur
 }
 
 /// The session's headers and those that follow from the body, where the request does not say otherwise.
-fn complete_headers(session: &Shared, request: &mut Prepared) {
+fn complete_headers(session: &Shared, request: &mut Prepared) -> Result<(), Error> {
     let own = std::mem::take(&mut request.headers);
     let defaults = &session.headers;
     let headers = &mut request.headers;
@@ -126,22 +127,31 @@ fn complete_headers(session: &Shared, request: &mut Prepared) {
             .entry(header::ACCEPT_ENCODING)
             .or_insert_with(accepted);
     }
-    complete_body_headers(request);
+    complete_body_headers(request)
 }
 
-fn complete_body_headers(request: &mut Prepared) {
+/// How long the body is, is said once. What the caller says of it must be true: a server that believes something else
+/// takes the rest of the body for the next request.
+fn complete_body_headers(request: &mut Prepared) -> Result<(), Error> {
     let headers = &mut request.headers;
-    if headers.contains_key(header::CONTENT_LENGTH)
-        || headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return;
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+        check_coding(headers, !request.body.is_none())?;
+        headers.insert(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
+        return Ok(());
+    }
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return check_length(headers, &request.body);
     }
     let usually_has_one = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
     if request.body.is_none() {
         if usually_has_one {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        return;
+        return Ok(());
     }
     match request.body.length() {
         Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
@@ -150,6 +160,42 @@ fn complete_body_headers(request: &mut Prepared) {
             HeaderValue::from_static("chunked"),
         ),
     };
+    Ok(())
+}
+
+/// Chunks are the only coding there is here, and need a body.
+fn check_coding(headers: &HeaderMap, has_body: bool) -> Result<(), Error> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| {
+        coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked")
+    };
+    if has_body && codings.next().is_some_and(is_chunked) && codings.next().is_none() {
+        return Ok(());
+    }
+    let message = match has_body {
+        true => "Transfer-Encoding can only be chunked",
+        false => "Transfer-Encoding without a body",
+    };
+    Err(Error::Request(message.to_owned()))
+}
+
+/// It is the body's own length where that is known; where it is not, the body must not be left out.
+fn check_length(headers: &HeaderMap, body: &Body) -> Result<(), Error> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let digits = lengths.next().and_then(|length| length.to_str().ok());
+    let said = digits.and_then(|digits| digits.trim().parse::<u64>().ok());
+    let is_true = match body.length() {
+        Some(length) => said == Some(length),
+        None => said.is_some_and(|said| said > 0),
+    };
+    if is_true && lengths.next().is_none() {
+        return Ok(());
+    }
+    let message = "Content-Length is not the length of the body";
+    Err(Error::Request(message.to_owned()))
 }
 
 /// One hop.
@@ -240,6 +286,7 @@ impl Sending<'_> {
             tell: &mut tell,
             has_sent: false,
             has_received: false,
+            is_cut: false,
             unsent: 0,
         };
         let result = exchange.run(head);
@@ -281,12 +328,13 @@ impl Sending<'_> {
         if !self.session.keeps_cookies {
             return Ok(());
         }
-        let Some(mut cookies) = self.session.cookies.for_request(&self.request.url) else {
+        let Some(cookies) = self.session.cookies.for_request(&self.request.url) else {
             return Ok(());
         };
+        let mut cookies = cookies.into_bytes();
         if let Some(own) = headers.get(header::COOKIE) {
-            cookies.push_str("; ");
-            cookies.push_str(own.to_str().unwrap_or_default());
+            cookies.extend_from_slice(b"; ");
+            cookies.extend_from_slice(own.as_bytes());
         }
         let cookies = HeaderValue::try_from(cookies)
             .map_err(|error| Error::Request(format!("a cookie: {error}")))?;
@@ -323,7 +371,7 @@ fn uri(url: &Url) -> Result<Uri, Error> {
         &url[Position::BeforeHost..Position::AfterPort],
         &url[Position::BeforePath..Position::AfterQuery],
     );
-    Uri::try_from(text).map_err(|error| Error::Request(format!("{url}: {error}")))
+    Uri::try_from(text).map_err(|error| Error::Request(format!("{}: {error}", shown(url))))
 }
 
 fn percent_decoded(text: &str) -> String {
