@@ -63,7 +63,7 @@ fn nginx() {
     let settings = format!(
         "daemon off; master_process off; pid {root}/pid; error_log stderr;\n\
          events {{ }}\n\
-         http {{ access_log off; default_type text/plain; gzip on; gzip_types text/plain; gzip_min_length 1;\n\
+         http {{ access_log off; types {{ text/plain txt; application/octet-stream bin; }} gzip on; gzip_types text/plain; gzip_min_length 1;\n\
            client_body_temp_path {root}/t1; proxy_temp_path {root}/t2; fastcgi_temp_path {root}/t3;\n\
            uwsgi_temp_path {root}/t4; scgi_temp_path {root}/t5;\n\
            server {{ listen 127.0.0.1:{port}; root {root};\n\
