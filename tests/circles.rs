@@ -105,7 +105,7 @@ fn until_it_waits<T>(task: &JoinHandle<T>, reason: Reason) {
     }
 }
 
-fn cancel<T: std::fmt::Debug>(task: JoinHandle<T>) {
+fn cancel<T: fmt::Debug>(task: JoinHandle<T>) {
     task.cancel();
     assert!(task.join().unwrap_err().is::<task::Cancelled>());
 }
