@@ -394,7 +394,7 @@ fn the_length_of_a_body_is_said_once_and_truly() {
     });
 }
 
-/// Without what a server may do to end it, such a body would be waited for.
+/// The server waits for the rest of it, so no answer of its is to be waited for.
 #[test]
 fn a_body_that_cannot_be_read_is_no_broken_connection() {
     let server = Server::start(|request: &Request, stream: &mut dyn Stream| {
