@@ -67,7 +67,10 @@ fn requests(server: &Server, count: usize) {
         assert_eq!(stats.requests, ends.iter().sum::<u64>(), "{stats:?}");
     }
     assert!(ends.iter().all(|count| *count > 0), "{ends:?}");
-    assert_eq!(task::all().len(), 1, "this one");
+    // Only this one: another hub may be about to strike off one that was joined.
+    while task::all().len() > 1 {
+        thread::yield_now();
+    }
 }
 
 fn answer(request: &Request, stream: &mut dyn Stream) -> io::Result<bool> {
