@@ -9,7 +9,7 @@ use std::{io, mem};
 
 use socket2::{Protocol, SockRef};
 
-use super::message::poll_readable;
+use super::message::{MOST_AT_ONCE, poll_readable};
 use crate::rt::Source;
 
 /// See the module's text.
@@ -166,9 +166,17 @@ impl Description {
         &self.write_timeout
     }
 
-    /// May a transfer of fewer bytes than asked for be taken to have drained its side?
-    pub(super) fn short_means_drained(&self) -> bool {
-        self.short_means_drained
+    /// Has a read of a stream that wanted so many bytes drained its side, for all one knows? When TCP gives fewer it
+    /// has. The end of the stream is no such hint: it stays readable for ever.
+    #[inline]
+    pub(super) fn is_drained_by_read(&self, count: usize, wanted: usize) -> bool {
+        count > 0 && self.is_drained_by_write(count, wanted)
+    }
+
+    /// The same of a write.
+    #[inline]
+    pub(super) fn is_drained_by_write(&self, count: usize, wanted: usize) -> bool {
+        count < wanted.min(MOST_AT_ONCE) && self.short_means_drained
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::description::Description;
-use super::message::MOST_AT_ONCE;
 #[cfg(feature = "http")]
 use crate::rt::Ticket;
 use crate::rt::{Direction, Reason};
@@ -123,8 +122,7 @@ impl<T: AsFd> Io<T> {
 
     /// As [`read_with`](Self::read_with), for a stream's attempt to read `wanted` bytes.
     ///
-    /// When TCP gives fewer, its side is drained, and the call that would only say `WouldBlock` is
-    /// spared. The end of the stream is no such hint: it stays readable for ever.
+    /// When that gives fewer it may have drained its side, and the call that would only say `WouldBlock` is spared.
     #[inline]
     pub(crate) fn read_stream(
         &self,
@@ -134,12 +132,8 @@ impl<T: AsFd> Io<T> {
     ) -> io::Result<usize> {
         let description = self.description();
         let timeout = description.read_timeout().get();
-        let wanted = wanted.min(MOST_AT_ONCE);
         self.perform(Direction::Read, reason, timeout, |fd| {
-            attempt(fd).map(|count| {
-                let short = count > 0 && count < wanted;
-                (count, short && description.short_means_drained())
-            })
+            attempt(fd).map(|count| (count, description.is_drained_by_read(count, wanted)))
         })
     }
 
@@ -153,12 +147,8 @@ impl<T: AsFd> Io<T> {
     ) -> io::Result<usize> {
         let description = self.description();
         let timeout = description.write_timeout().get();
-        let wanted = wanted.min(MOST_AT_ONCE);
         self.perform(Direction::Write, reason, timeout, |fd| {
-            attempt(fd).map(|count| {
-                let short = count < wanted;
-                (count, short && description.short_means_drained())
-            })
+            attempt(fd).map(|count| (count, description.is_drained_by_write(count, wanted)))
         })
     }
 
@@ -178,12 +168,9 @@ impl<T: AsFd> Io<T> {
         attempt: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> io::Result<Result<usize, Ticket>> {
         let Registration { description, fd } = &self.registration;
-        let wanted = wanted.min(MOST_AT_ONCE);
         description.source.attempt(*fd, Direction::Read, || {
-            attempt(self.inner.as_fd()).map(|count| {
-                let short = count > 0 && count < wanted;
-                (count, short && description.short_means_drained())
-            })
+            let count = attempt(self.inner.as_fd())?;
+            Ok((count, description.is_drained_by_read(count, wanted)))
         })
     }
 
@@ -196,12 +183,9 @@ impl<T: AsFd> Io<T> {
         attempt: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> io::Result<Result<usize, Ticket>> {
         let Registration { description, fd } = &self.registration;
-        let wanted = wanted.min(MOST_AT_ONCE);
         description.source.attempt(*fd, Direction::Write, || {
-            attempt(self.inner.as_fd()).map(|count| {
-                let short = count < wanted;
-                (count, short && description.short_means_drained())
-            })
+            let count = attempt(self.inner.as_fd())?;
+            Ok((count, description.is_drained_by_write(count, wanted)))
         })
     }
 

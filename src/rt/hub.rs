@@ -35,7 +35,7 @@ use crate::sys::stack::Pool;
 
 /// How many blocking operations a task may do that need not wait, before it yields.
 const BUDGET: u32 = 128;
-/// How many tasks run between two looks at the clock, the timers and the kernel.
+/// How many tasks run between two looks at the clock, the timers and the kernel; fewer, if one spends its budget.
 const BATCH: u32 = 64;
 
 /// See the module's text.

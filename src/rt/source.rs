@@ -42,8 +42,8 @@ pub(crate) struct Source {
     watcher: OnceLock<TaskRef>,
 }
 
-#[cfg(feature = "http")]
 /// What a watcher has when an attempt would have blocked: the state of the side before that.
+#[cfg(feature = "http")]
 #[derive(Clone, Copy)]
 pub(crate) struct Ticket {
     direction: Direction,

@@ -168,7 +168,8 @@ impl Permits {
         }
         if left > 0 || (!line.claimed && line.waiting() == 0) {
             // Nobody waits. If that was known, others may have changed the word since. Selects may have stood in line
-            // that had left in truth: then too many may be left.
+            // that had left in truth: then more may be left than there can be, if more were given than were taken. That
+            // is cut off, for it is too late to refuse.
             let change = |word: usize| Some(self.most.min((word & !WAITERS) + left));
             let _ = self.word.fetch_update(Release, Relaxed, change);
         }
