@@ -103,6 +103,8 @@ pub mod signal;
 // 5: services
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "process-pool")]
+pub mod process_pool;
 pub mod server;
 // For people
 pub mod guide;

@@ -88,7 +88,18 @@ pub use state::State;
 pub(crate) use task::{Task, TaskRef, Woken};
 pub(crate) use wait_queue::{Choice, Chosen, Locked, WaitQueue, Waited};
 
+/// Where the program's own code lies.
+#[cfg(feature = "process-pool")]
+pub(crate) use crate::sys::image::Image;
+/// The end of a child process, as something to wait for.
+pub(crate) use crate::sys::process::pidfd;
 /// The signals that one listener is told of.
 pub(crate) use crate::sys::signal::Watch as SignalWatch;
 /// The kernel's locks, for the short moments in which nothing parks; they block the OS thread.
 pub(crate) use crate::sys::sync::{Mutex, MutexGuard, OnceLock};
+/// How a process learns that its parent has ended, and ends itself.
+#[cfg(feature = "process-pool")]
+pub(crate) use crate::sys::{
+    poll::wait_for_hangup,
+    process::{exit_at_once, stdin_from_null},
+};

@@ -69,6 +69,7 @@ reasons! {
     Lookup = "name lookup",
     Offload = "offloaded work",
     Signal = "signal",
+    Child = "child process",
     Future = "future",
     Runtime = "end of a runtime",
 }
@@ -122,6 +123,7 @@ impl Reason {
             | Reason::Lookup
             | Reason::Offload
             | Reason::Signal
+            | Reason::Child
             // Wakers are made for others to call.
             | Reason::Future
             // `stop` may be called from anywhere.

@@ -8,6 +8,8 @@ pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod fault;
 pub(crate) mod fork;
+#[cfg(feature = "process-pool")]
+pub(crate) mod image;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod signal;

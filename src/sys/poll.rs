@@ -45,3 +45,26 @@ pub(crate) fn wait(fd: RawFd, direction: Direction, timeout: Option<Duration>) -
     }
     Ok(ready > 0)
 }
+
+/// Blocks the calling OS thread until the other end of a connected socket is closed.
+#[cfg(feature = "process-pool")]
+pub(crate) fn wait_for_hangup(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        // A hang-up is always reported.
+        events: 0,
+        revents: 0,
+    };
+    loop {
+        // SAFETY: one valid pollfd.
+        if unsafe { libc::poll(&raw mut entry, 1, -1) } > 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! What std does not tell of the process, and of the end of a thread.
 
 use std::ffi::{c_int, c_void};
+use std::io;
 use std::mem;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr;
 
 /// Is the calling OS thread the one the process began with?
@@ -31,4 +33,37 @@ pub(crate) fn at_thread_exit(callback: extern "C" fn(*mut c_void)) {
     // SAFETY: the callback is a function of this program; null stands for the program itself. A failure
     // (no memory) leaves the thread as it was.
     unsafe { register(callback, ptr::null_mut(), ptr::null_mut()) };
+}
+
+/// A descriptor that becomes readable when the child process of this number has ended. The caller has not waited for
+/// the child yet, so that the number is still its.
+pub(crate) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: it takes two numbers, and what it returns is nobody else's.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let Ok(fd @ 0..) = c_int::try_from(fd) else {
+        return Err(io::Error::last_os_error());
+    };
+    // SAFETY: the descriptor has just been opened, close-on-exec, for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Ends the process without running anything of it: no destructors, no handlers, whatever its threads do.
+#[cfg(feature = "process-pool")]
+pub(crate) fn exit_at_once(status: c_int) -> ! {
+    // SAFETY: it does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Makes standard input empty. Whatever it was is closed.
+#[cfg(feature = "process-pool")]
+pub(crate) fn stdin_from_null() -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let null = std::fs::File::open("/dev/null")?;
+    // SAFETY: both numbers are those of open descriptors; std has no state that depends on what lies behind 0.
+    match unsafe { libc::dup2(null.as_raw_fd(), libc::STDIN_FILENO) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,354 @@
+//! What a process of a pool does: it makes the calls that come, each in a green thread of its own.
+//!
+//! It runs on one hub. The *reader*, its main green thread, takes messages and spawns jobs. After each it lets all
+//! others have a turn before it asks for the next job: so a process that is busy computing asks for none, and those
+//! that are idle get them.
+//!
+//! An OS thread waits for the end of the link, which is the end of the parent or the parent's wish, and ends the process
+//! at once, whatever it is doing.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::process;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, mem, thread as os_thread};
+
+use super::call::{self, Callee};
+use super::child;
+use super::error::JobError;
+use super::link::{Link, invalid};
+use super::wire::{
+    Assembly, Failure, Hello, JobHead, Kind, Message, Outgoing, Ready, ResultHead, VERSION,
+    put_item, take_item,
+};
+use crate::rt::{self, Image, Instant};
+use crate::runtime::Runtime;
+use crate::signal::{Signal, Signals};
+use crate::sync::mpsc::{self, Sender};
+use crate::thread::{self, LocalJoinHandle};
+
+/// The statuses with which a process exits that could not work.
+pub(super) const NO_INIT: i32 = 70;
+const FAILED: i32 = 71;
+const ORPHAN: i32 = 72;
+/// As that of a Rust program whose main panics.
+const PANICKED: i32 = 101;
+
+/// The most bytes of results that an automatic chunk has before the rest of it is given back.
+const ENOUGH_BYTES: usize = 1 << 20;
+
+/// Makes this program able to be a process of a pool: to be called at the top of `main`, before all else.
+///
+/// In a process that a [`Pool`](super::Pool), a [`Worker`](super::Worker) or a [`Process`](super::Process) has started
+/// it never returns. Everywhere else it returns at once and does nothing.
+///
+/// ```
+/// fn main() {
+///     sylvan::process_pool::init();
+///     // what the program does
+/// }
+/// ```
+///
+/// In a test binary libtest has the `main`. There a test stands for it, and
+/// [`use_test_entry`](super::use_test_entry) names it.
+pub fn init() {
+    match child::take_link() {
+        Ok(None) => {}
+        Ok(Some(link)) => serve(Link::from(link)),
+        Err(error) => fail(&format!("the link to the parent cannot be used: {error}")),
+    }
+}
+
+/// Ends the process if it is one of a pool's and has not called [`init`]: it would start processes that do the same.
+pub(super) fn refuse_if_forgotten() {
+    if child::has_link() {
+        eprintln!(
+            "sylvan: this process was started for a process pool, but did not call \
+             sylvan::process_pool::init() at the top of its main"
+        );
+        process::exit(NO_INIT);
+    }
+}
+
+fn fail(why: &str) -> ! {
+    eprintln!("sylvan: a process of a pool ends: {why}");
+    process::exit(FAILED);
+}
+
+/// The life of a process of a pool.
+fn serve(link: Link) -> ! {
+    let link = Arc::new(link);
+    let watched = link.clone();
+    let watch = move || {
+        // An error as well: who cannot see the end must not outlive it.
+        let _ended = rt::wait_for_hangup(std::os::fd::AsFd::as_fd(&*watched));
+        rt::exit_at_once(ORPHAN);
+    };
+    let thread = os_thread::Builder::new().name("sylvan-parent".to_owned());
+    if let Err(error) = thread.spawn(watch) {
+        fail(&format!("no thread can be started: {error}"));
+    }
+    keep_panics_of_jobs();
+    // Jobs may well compute for long.
+    let runtime = Runtime::builder().no_watchdog().build();
+    let done = runtime.and_then(|runtime| runtime.run(move || work(&link)));
+    match done {
+        Ok(()) => process::exit(0),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+/// Reads and does what is read until the pool says that nothing more will come.
+fn work(link: &Arc<Link>) -> io::Result<()> {
+    // ^C goes to all of the foreground: what becomes of the jobs is the parent's to say.
+    let _ignored = Signals::new([Signal::INTERRUPT])?;
+    let mut assembly = Assembly::new(1, 1 << 20);
+    let hello = greet(link, &mut assembly)?;
+    let (concurrency, most_bytes) = (hello.concurrency as usize, hello.most_bytes as usize);
+    assembly.set_bounds(concurrency + 1, most_bytes);
+
+    let (outbox, messages) = mpsc::channel();
+    let link_to_write = link.clone();
+    let writer = thread::Builder::new()
+        .name("pool writer".to_owned())
+        .spawn(move || link_to_write.write_messages(&messages))?;
+    let desk = Rc::new(Desk {
+        outbox,
+        running: RefCell::new(HashMap::new()),
+        concurrency,
+        most_bytes,
+        alone: hello.alone,
+        has_asked: Cell::new(false),
+    });
+    desk.ask();
+    loop {
+        let message = link.next_message(&mut assembly)?;
+        let Some(message) = message else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        match message.kind {
+            Kind::Job => {
+                desk.begin(message)?;
+                thread::yield_now();
+                desk.ask();
+            }
+            Kind::Cancel => {
+                if let Some(handle) = desk.running.borrow().get(&message.id) {
+                    handle.cancel();
+                }
+            }
+            Kind::Stop => break,
+            _ => return Err(invalid("a message that only a process sends")),
+        }
+    }
+    // No job is left, or the pool would not have said so. What is on its way out goes.
+    drop(desk);
+    match writer.join() {
+        Ok(written) => written,
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// The first messages of both sides.
+fn greet(link: &Link, assembly: &mut Assembly) -> io::Result<Hello> {
+    let message = link.next_message(assembly)?;
+    let message = message.filter(|message| message.kind == Kind::Hello);
+    let hello: Option<Hello> = message.and_then(|message| call::decode(&message.body).ok());
+    let hello = hello.ok_or(invalid("no greeting"))?;
+    let build = Image::own().map_or(0, Image::identity);
+    if hello.version != VERSION {
+        return Err(invalid("the pool is of another version"));
+    }
+    let failure = match &hello.initializer {
+        Some((call, input)) if hello.build == build => match call.find() {
+            Some(callee) => attempt(callee, input, true).err(),
+            None => Some(Failure::Unknown),
+        },
+        _ => None,
+    };
+    let failed = failure.is_some();
+    let ready = Ready { build, failure };
+    let body = call::encode(&ready).map_err(io::Error::other)?;
+    link.write_message(Outgoing::new(Kind::Ready, 0, body, Vec::new().into()))?;
+    if failed {
+        // The pool knows why, and will say so.
+        process::exit(FAILED);
+    }
+    Ok(hello)
+}
+
+/// What is under way.
+struct Desk {
+    outbox: Sender<Outgoing>,
+    running: RefCell<HashMap<u64, LocalJoinHandle<()>>>,
+    concurrency: usize,
+    most_bytes: usize,
+    alone: bool,
+    has_asked: Cell<bool>,
+}
+
+impl Desk {
+    /// Asks for a job, if there is room for one and none is on its way.
+    fn ask(&self) {
+        if self.running.borrow().len() < self.concurrency && !self.has_asked.replace(true) {
+            self.send(Outgoing::bare(Kind::Pull, 0));
+        }
+    }
+
+    fn begin(self: &Rc<Self>, message: Message) -> io::Result<()> {
+        self.has_asked.set(false);
+        let id = message.id;
+        let mut items = &message.body[..];
+        let head: JobHead = call::decode_head(&mut items).ok_or(invalid("a job without a head"))?;
+        let start = message.body.len() - items.len();
+        let answer = Answer {
+            desk: self.clone(),
+            id,
+            items: head.items,
+            started: Instant::now(),
+            results: Vec::new(),
+            done: 0,
+        };
+        let job = thread::Builder::new().name(format!("job {id}"));
+        let handle = job.spawn_local(move || answer.work_out(&head, &message.body[start..]));
+        match handle {
+            // It runs from the next turn on.
+            Ok(handle) => drop(self.running.borrow_mut().insert(id, handle)),
+            // The answer was dropped, and has said so.
+            Err(error) => rt::report(format_args!("a job cannot be started: {error}")),
+        }
+        Ok(())
+    }
+
+    fn send(&self, message: Outgoing) {
+        // When nobody writes any more the link is gone, and this process with it.
+        let _gone = self.outbox.send(message);
+    }
+}
+
+/// The one answer to a job, sent when this is dropped: however the green thread ends, and if it never begins.
+struct Answer {
+    desk: Rc<Desk>,
+    id: u64,
+    items: u32,
+    started: Instant,
+    results: Vec<u8>,
+    done: u32,
+}
+
+impl Answer {
+    /// Makes the calls, one after the other.
+    fn work_out(mut self, head: &JobHead, mut items: &[u8]) {
+        let callee = head.call.find();
+        let limit = Duration::from_nanos(head.give_back_after);
+        while self.done < self.items {
+            let item = take_item(&mut items).map_err(|_| Failure::Unknown);
+            let keeps_panics = !self.desk.alone;
+            let result =
+                item.and_then(|item| attempt(callee.ok_or(Failure::Unknown)?, item, keeps_panics));
+            if self.desk.alone
+                && let Err(failure) = &result
+            {
+                end_alone(failure);
+            }
+            let cancelled = result == Err(Failure::Cancelled);
+            self.put(result);
+            if cancelled {
+                return;
+            }
+            let enough = self.started.elapsed() >= limit || self.results.len() >= ENOUGH_BYTES;
+            if !limit.is_zero() && enough {
+                self.items = self.done;
+            }
+        }
+    }
+
+    fn put(&mut self, result: Result<Vec<u8>, Failure>) {
+        let most = self.desk.most_bytes;
+        let room = most.saturating_sub(self.results.len() + 64);
+        let item = call::encode(&result).ok().filter(|item| item.len() <= room);
+        let item = item.unwrap_or_else(|| {
+            let why = format!("a result that is larger than {most} bytes");
+            call::encode(&Err::<Vec<u8>, _>(Failure::Unserialisable(why))).unwrap_or_default()
+        });
+        // Shorter than 4 GiB, for `most_bytes` is.
+        if put_item(&mut self.results, &item).is_ok() {
+            self.done += 1;
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        while self.done < self.items {
+            self.put(Err(Failure::Cancelled));
+        }
+        let head = ResultHead {
+            items: self.done,
+            nanoseconds: self.started.elapsed().as_nanos() as u64,
+        };
+        let head = call::encode(&head).unwrap_or_default();
+        let results = mem::take(&mut self.results);
+        let desk = &self.desk;
+        desk.send(Outgoing::new(Kind::Result, self.id, head, results.into()));
+        desk.running.borrow_mut().remove(&self.id);
+        desk.ask();
+    }
+}
+
+/// The one job of this process has failed: as a main that panics.
+fn end_alone(failure: &Failure) -> ! {
+    match failure {
+        // The hook has said so.
+        Failure::Panicked(..) => {}
+        failure => eprintln!("sylvan: {}", JobError::of(failure.clone())),
+    }
+    process::exit(PANICKED);
+}
+
+/// One call. Its panic is its own, and told here if it is not to be kept for others.
+fn attempt(callee: Callee, input: &[u8], keeps_panics: bool) -> Result<Vec<u8>, Failure> {
+    let of_job = OF_JOB.replace(keeps_panics);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| callee.call(input)));
+    OF_JOB.set(of_job);
+    match result {
+        Ok(result) => result.map_err(Failure::Unserialisable),
+        Err(payload) if rt::is_cancellation(&*payload) => Err(Failure::Cancelled),
+        Err(payload) => {
+            let message = rt::Message(&*payload).to_string();
+            let backtrace = BACKTRACE.take();
+            // Its destructor is the user's.
+            if let Err(again) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+                mem::forget(again);
+            }
+            Err(Failure::Panicked(message, backtrace))
+        }
+    }
+}
+
+crate::thread_local! {
+    /// Is this green thread making a call of a job?
+    static OF_JOB: Cell<bool> = const { Cell::new(false) };
+    /// Where its last panic was.
+    static BACKTRACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// A panic of a job is not printed: it goes to whoever waits for the job, with its backtrace.
+fn keep_panics_of_jobs() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !OF_JOB.get() {
+            return usual(panic);
+        }
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            let place = panic.location().map(ToString::to_string);
+            let place = place.unwrap_or_default();
+            BACKTRACE.set(Some(format!("at {place}\n{backtrace}")));
+        }
+    }));
+}
