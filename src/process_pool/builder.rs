@@ -30,6 +30,8 @@ pub(super) struct Settings {
     pub start_timeout: Duration,
     pub grace: Duration,
     pub max_message_size: usize,
+    /// There is one job and one process: when that dies no other takes its place.
+    pub single: bool,
     /// Its one job is the process's whole business: a panic ends it.
     pub alone: bool,
 }
@@ -63,7 +65,7 @@ impl Builder {
     /// For one job, which is all that its process is for.
     pub(super) fn single(alone: bool) -> Builder {
         let mut builder = Builder::new().processes(1).concurrency(1);
-        builder.settings.alone = alone;
+        (builder.settings.single, builder.settings.alone) = (true, alone);
         builder
     }
 
@@ -80,6 +82,7 @@ impl Builder {
                 start_timeout: Duration::from_secs(30),
                 grace: Duration::from_secs(1),
                 max_message_size: MOST_BYTES,
+                single: false,
                 alone: false,
             },
             fault: None,

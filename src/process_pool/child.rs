@@ -26,12 +26,9 @@ static REAPERS: rt::Pool = rt::Pool::new("sylvan-reaper", 4);
 /// Additional arguments of children; see `use_test_entry`.
 static ARGUMENTS: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Sets the arguments of all children of this process, once.
-pub(super) fn set_arguments(arguments: Vec<String>) -> Result<(), Vec<String>> {
-    match ARGUMENTS.get() {
-        Some(known) if *known == arguments => Ok(()),
-        _ => ARGUMENTS.set(arguments),
-    }
+/// Sets the arguments of all children of this process, once. `false`: there are others.
+pub(super) fn set_arguments(arguments: Vec<String>) -> bool {
+    *ARGUMENTS.get_or_init(|| arguments.clone()) == arguments
 }
 
 /// A child process, killed when this is dropped, and waited for.

@@ -11,8 +11,9 @@
 //! * a time-out answers and leaves the flight behind, `abandoned`, to hold the place until the worker has answered. One
 //!   that does not is ended: it computes, or is stopped.
 //!
-//! A worker gets a job only in answer to a pull; of those who have asked, the one with the fewest flights does. What is
-//! to be told to others is collected under the lock and told after it.
+//! A worker gets a job only in answer to a pull; of those who have asked, the one with the fewest flights does. (A job
+//! of several frames takes long to arrive, and only then does its worker ask again. So that a small one may overtake it,
+//! one more job is sent for the same pull.) What is to be told to others is collected under the lock and told after it.
 
 use std::collections::{HashMap, VecDeque};
 use std::process::ExitStatus;
@@ -25,7 +26,8 @@ use super::child::Child;
 use super::error::JobError;
 use super::stats::{ProcessStats, Stats};
 use super::wire::{
-    Failure, JobHead, Kind, Message, Outgoing, ResultHead, Violation, skip_items, take_item,
+    FRAGMENT, Failure, JobHead, Kind, Message, Outgoing, ResultHead, Violation, skip_items,
+    take_item,
 };
 use crate::rt::{self, Instant};
 use crate::sync::Event;
@@ -79,6 +81,8 @@ pub(super) struct Worker {
     flights: HashMap<u64, Flight>,
     /// It has asked for a job.
     wants: bool,
+    /// It has asked for the one that is large and takes long to arrive: another may overtake that.
+    wants_more: bool,
     /// It was told that no more jobs come.
     stopping: bool,
     /// How many jobs it was sent, and how many it has answered.
@@ -93,6 +97,7 @@ impl Worker {
             outbox,
             flights: HashMap::new(),
             wants: false,
+            wants_more: false,
             stopping: false,
             sent: 0,
             answered: 0,
@@ -101,7 +106,8 @@ impl Worker {
 
     /// Has it asked, and is it to have more?
     fn may_have_more(&self, settings: &Settings) -> bool {
-        self.wants && !self.stopping && !self.has_had_enough(settings)
+        let has_room = self.flights.len() < settings.concurrency;
+        self.wants && has_room && !self.stopping && !self.has_had_enough(settings)
     }
 
     fn has_had_enough(&self, settings: &Settings) -> bool {
@@ -329,7 +335,10 @@ impl Core {
         let mut told = Told::default();
         let mut state = self.state.lock();
         let heard = match message.kind {
-            Kind::Pull => state.pull(seat),
+            Kind::Pull => {
+                state.pull(seat);
+                Ok(())
+            }
             Kind::Result => self.settle(&mut state, seat, message, &mut told),
             _ => Err(Violation("a message that only a pool sends")),
         };
@@ -370,6 +379,12 @@ impl Core {
                 state.queue.push_front((id, submission));
             } else {
                 state.counts.failed += items;
+                told.say(submission, &Err(JobError::died(status, words.to_owned())));
+            }
+        }
+        if self.settings.single {
+            for (_, submission) in std::mem::take(&mut state.queue) {
+                state.counts.failed += u64::from(submission.items);
                 told.say(submission, &Err(JobError::died(status, words.to_owned())));
             }
         }
@@ -500,7 +515,9 @@ impl Core {
             let Some((id, submission)) = state.queue.pop_front() else {
                 break;
             };
-            worker.wants = false;
+            let is_large = submission.arguments.len() - submission.start > FRAGMENT;
+            worker.wants_more = is_large && !worker.wants_more;
+            worker.wants = worker.wants_more;
             worker.sent += u64::from(submission.items);
             let head = JobHead {
                 call: submission.call,
@@ -614,14 +631,9 @@ impl Core {
 }
 
 impl State {
-    fn pull(&mut self, seat: usize) -> Result<(), Violation> {
-        match &mut self.seats[seat] {
-            Some(worker) if worker.wants => Err(Violation("it asked twice")),
-            Some(worker) => {
-                worker.wants = true;
-                Ok(())
-            }
-            None => Ok(()),
+    fn pull(&mut self, seat: usize) {
+        if let Some(worker) = &mut self.seats[seat] {
+            (worker.wants, worker.wants_more) = (true, false);
         }
     }
 }

@@ -117,5 +117,5 @@ pub fn use_test_entry(test: &str) {
         "--test-threads=1",
     ];
     let set = child::set_arguments(arguments.map(str::to_owned).to_vec());
-    assert!(set.is_ok(), "another test was named before");
+    assert!(set, "another test was named before");
 }

@@ -58,10 +58,7 @@ pub(super) fn attend(core: &Core, seat: usize, first: Sender<io::Result<()>>) {
     while core.is_needed() {
         match start(&core.settings) {
             Ok(started) => {
-                if let Some(first) = first.take() {
-                    let _left = first.send(Ok(()));
-                }
-                match attendance.serve(started) {
+                match attendance.serve(started, first.take()) {
                     Ok(true) => in_vain = 0,
                     Ok(false) => in_vain += 1,
                     // Only the own end of the link or the own memory can be at fault.
@@ -189,7 +186,7 @@ fn wait_or_kill(child: &Child, patience: Duration) -> io::Result<ExitStatus> {
 
 impl Attendance<'_> {
     /// Lets it work until it ends. Returns whether it has done anything, or was not to.
-    fn serve(&self, started: Started) -> io::Result<bool> {
+    fn serve(&self, started: Started, first: Option<Sender<io::Result<()>>>) -> io::Result<bool> {
         let Started {
             child,
             link,
@@ -207,6 +204,9 @@ impl Attendance<'_> {
             .sit_down(self.seat, Worker::new(child.clone(), outbox))
         {
             return Ok(true);
+        }
+        if let Some(first) = first {
+            let _left = first.send(Ok(()));
         }
         let read = loop {
             match link.next_message(&mut assembly) {

@@ -13,7 +13,7 @@
 //! | from the process | id | body |
 //! |---|---|---|
 //! | `Ready` | 0 | a [`Ready`], once, in answer to `Hello` |
-//! | `Pull` | 0 | nothing: room and time for one job; not again before that job has come |
+//! | `Pull` | 0 | nothing: room and time for one job |
 //! | `Result` | the job's, once for each | a [`ResultHead`], and its items |
 //!
 //! Numbers in heads are little-endian; the bodies are as the crate postcard writes them. Nothing here does any input or
