@@ -604,6 +604,60 @@ fn fetch_many_waits_for_all_at_once() {
     assert!(text(&refused.stderr).contains("refused"), "{refused:?}");
 }
 
+#[test]
+fn process_pool_runs_functions_in_other_processes() {
+    let output = run(example("process_pool").args(["--processes", "2", "--concurrency", "25"]));
+    assert!(output.status.success(), "{output:?}");
+    let printed = text(&output.stdout);
+    for line in [
+        "Hello from another process!",
+        "the process ended: exit status: 0",
+        "the sum is 5050",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+    assert!(printed.contains("100 pages, "), "{printed}");
+    let shares = printed.trim_end().rsplit(": ").next();
+    let shares: Vec<u32> = shares
+        .expect("it ends with them")
+        .split(", ")
+        .map(|share| share.parse().expect("a number"))
+        .collect();
+    assert_eq!(shares.len(), 2, "{printed}");
+    assert_eq!(shares.iter().sum::<u32>(), 100);
+
+    let refused = run(example("process_pool").arg("http://127.0.0.1:1/"));
+    assert!(text(&refused.stderr).contains("refused"), "{refused:?}");
+}
+
+#[test]
+fn mapreduce_counts_as_one_process_does() {
+    let place = Place::new("mapreduce");
+    for file in 0..120 {
+        place.write(
+            &format!("{}/{file}.txt", file % 7),
+            "to be, or not to be: that",
+        );
+    }
+    place.write("picture.png", "to to to");
+    let folder = place.file("");
+    let output = run(example("mapreduce").args([&folder, "--processes", "2", "--top", "3"]));
+    assert!(output.status.success(), "{output:?}");
+    let printed = text(&output.stdout);
+    assert!(
+        printed.starts_with("       240 be\n       240 to\n       120 not\n840 words, 5 different ones, in 120 files\n2 processes: "),
+        "{printed}"
+    );
+    assert!(printed.contains("\n1 process: "), "{printed}");
+
+    let nowhere = run(example("mapreduce").arg(place.file("nowhere")));
+    assert_eq!(nowhere.status.code(), Some(1), "{nowhere:?}");
+    assert!(
+        text(&nowhere.stderr).contains("nowhere: No such file"),
+        "{nowhere:?}"
+    );
+}
+
 /// Runs an example that has a clock, with units of this length. Returns when each line was printed, if it
 /// says so, and the line.
 fn clocked(name: &str, unit_ms: &str) -> Vec<(Option<f64>, String)> {

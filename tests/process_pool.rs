@@ -80,10 +80,15 @@ fn signal(pid: u32, number: i32) {
     unsafe { libc::kill(pid.cast_signed(), number) };
 }
 
+/// The letter that the kernel has for what a process does, if there is one.
+fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // It stands behind the name, which may have anything in it.
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
 fn is_alive(pid: u32) -> bool {
-    // The state stands behind the name, which may have anything in it.
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().starts_with(" Z"))
+    state(pid).is_some_and(|state| state != 'Z')
 }
 
 fn must_end_soon(pids: &[u32]) {
@@ -450,6 +455,9 @@ fn a_process_that_does_not_answer_after_a_time_out_is_replaced() {
         // One that is stopped does not answer either.
         let id = pool.jobs().timeout(LONG).apply(own_id, ()).unwrap();
         signal(id, libc::SIGSTOP);
+        while state(id) != Some('T') {
+            thread::yield_now();
+        }
         assert_eq!(pool.apply(square, 1), Err(JobError::TimedOut));
         assert_eq!(pool.jobs().timeout(LONG).apply(square, 2), Ok(4));
     });

@@ -20,8 +20,8 @@ pub(super) struct Call {
     function: u64,
 }
 
-/// Reads the argument, calls the function, writes the result. An error: one of these could not be read or written.
-type Trampoline = fn(Code, &[u8]) -> Result<Vec<u8>, String>;
+/// Reads the argument, calls the function, appends the result. An error: one of these could not be read or written.
+type Trampoline = fn(Code, &[u8], &mut Vec<u8>) -> Result<(), String>;
 
 /// The place of a function.
 #[derive(Clone, Copy)]
@@ -80,33 +80,57 @@ impl Call {
 }
 
 impl Callee {
-    /// Makes the call, in this process. An error: the argument or the result cannot travel.
-    pub(super) fn call(self, input: &[u8]) -> Result<Vec<u8>, String> {
-        (self.trampoline)(self.function, input)
+    /// Makes the call, in this process, and appends its result. An error: the argument or the result cannot travel;
+    /// then, and if it panics, a part of the result may have been appended.
+    pub(super) fn call(self, input: &[u8], output: &mut Vec<u8>) -> Result<(), String> {
+        (self.trampoline)(self.function, input, output)
     }
 }
 
-fn one<A: DeserializeOwned, R: Serialize>(function: Code, input: &[u8]) -> Result<Vec<u8>, String> {
+fn one<A: DeserializeOwned, R: Serialize>(
+    function: Code,
+    input: &[u8],
+    output: &mut Vec<u8>,
+) -> Result<(), String> {
     // SAFETY: `Call::one` names this trampoline together with a function of this type only.
     let function = unsafe { mem::transmute::<*const (), fn(A) -> R>(function.0) };
     let result = function(decode(input)?);
-    encode(&result)
+    append(&result, output)
 }
 
 fn two<A: DeserializeOwned, B: DeserializeOwned, R: Serialize>(
     function: Code,
     input: &[u8],
-) -> Result<Vec<u8>, String> {
+    output: &mut Vec<u8>,
+) -> Result<(), String> {
     // SAFETY: `Call::two` names this trampoline together with a function of this type only.
     let function = unsafe { mem::transmute::<*const (), fn(A, B) -> R>(function.0) };
     let (first, second) = decode(input)?;
     let result = function(first, second);
-    encode(&result)
+    append(&result, output)
 }
 
 /// A value as bytes.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
-    postcard::to_allocvec(value).map_err(|error| format!("{}: {error}", std::any::type_name::<T>()))
+    let mut bytes = Vec::new();
+    append(value, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Appends a value as bytes; perhaps a part of it, in case of an error.
+pub(super) fn append<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
+    let written = postcard::to_extend(value, Appending(bytes));
+    written.map_err(|error| format!("{}: {error}", std::any::type_name::<T>()))?;
+    Ok(())
+}
+
+/// Extends a vector that is somebody else's.
+struct Appending<'a>(&'a mut Vec<u8>);
+
+impl Extend<u8> for Appending<'_> {
+    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
+        self.0.extend(bytes);
+    }
 }
 
 /// A value of bytes, all of them.
@@ -136,23 +160,24 @@ mod tests {
     fn a_call_comes_back_from_its_places() {
         let call = Call::one(|word: String| word.len() as u64).unwrap();
         let travelled: Call = decode(&encode(&call).unwrap()).unwrap();
-        let result = travelled.find().unwrap().call(&encode("four").unwrap());
-        assert_eq!(decode::<u64>(&result.unwrap()), Ok(4));
+        let mut result = Vec::new();
+        let callee = travelled.find().unwrap();
+        callee.call(&encode("four").unwrap(), &mut result).unwrap();
+        assert_eq!(decode::<u64>(&result), Ok(4));
 
         let call = Call::two(|a: u8, b: u8| a - b).unwrap();
-        let result = call.find().unwrap().call(&encode(&(7, 2)).unwrap());
-        assert_eq!(decode::<u8>(&result.unwrap()), Ok(5));
+        let mut result = Vec::new();
+        let callee = call.find().unwrap();
+        callee.call(&encode(&(7, 2)).unwrap(), &mut result).unwrap();
+        assert_eq!(decode::<u8>(&result), Ok(5));
     }
 
     #[test]
     fn what_cannot_be_read_is_told() {
-        let call = Call::one(|word: String| word).unwrap().find().unwrap();
-        assert!(call.call(&[9, b'a']).unwrap_err().contains("String"));
-        assert!(
-            call.call(&[1, b'a', b'b'])
-                .unwrap_err()
-                .contains("more bytes")
-        );
+        let callee = Call::one(|word: String| word).unwrap().find().unwrap();
+        let error = |input: &[u8]| callee.call(input, &mut Vec::new()).unwrap_err();
+        assert!(error(&[9, b'a']).contains("String"));
+        assert!(error(&[1, b'a', b'b']).contains("more bytes"));
     }
 
     #[test]

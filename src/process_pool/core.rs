@@ -26,8 +26,8 @@ use super::child::Child;
 use super::error::JobError;
 use super::stats::{ProcessStats, Stats};
 use super::wire::{
-    FRAGMENT, Failure, JobHead, Kind, Message, Outgoing, ResultHead, Violation, skip_items,
-    take_item,
+    FAILURE, FRAGMENT, Failure, JobHead, Kind, Message, Outgoing, ResultHead, VALUE, Violation,
+    skip_items, take_item,
 };
 use crate::rt::{self, Instant};
 use crate::sync::Event;
@@ -570,9 +570,15 @@ impl Core {
         }
         let mut outcomes = Vec::with_capacity(head.items as usize);
         for _ in 0..head.items {
-            let item: Result<Vec<u8>, Failure> = call::decode(take_item(&mut items)?)
-                .map_err(|_| Violation("an item that is none"))?;
-            outcomes.push(item.map_err(JobError::of));
+            outcomes.push(match take_item(&mut items)?.split_first() {
+                Some((&VALUE, value)) => Ok(value.to_vec()),
+                Some((&FAILURE, failure)) => {
+                    let failure: Failure =
+                        call::decode(failure).map_err(|_| Violation("a failure that is none"))?;
+                    Err(JobError::of(failure))
+                }
+                _ => return Err(Violation("an item that is none")),
+            });
         }
         if !items.is_empty() {
             return Err(Violation("a result with more than its items"));

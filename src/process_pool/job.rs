@@ -25,11 +25,13 @@ pub struct Job<R> {
 enum Place {
     /// It did not get so far.
     Refused(JobError),
-    Submitted {
-        id: u64,
-        core: Arc<Core>,
-        outcome: Mutex<Coming>,
-    },
+    Taken(Box<Submitted>),
+}
+
+struct Submitted {
+    id: u64,
+    core: Arc<Core>,
+    outcome: Mutex<Coming>,
 }
 
 struct Coming {
@@ -51,11 +53,11 @@ impl<R> Job<R> {
             outcome: None,
         };
         Job {
-            place: Place::Submitted {
+            place: Place::Taken(Box::new(Submitted {
                 id,
                 core,
                 outcome: Mutex::new(coming),
-            },
+            })),
             result: PhantomData,
         }
     }
@@ -63,8 +65,8 @@ impl<R> Job<R> {
     /// Cancels it: if it waits it is not begun, if a process has it the green thread there is cancelled. [`join`](Self::join)
     /// tells: with [`Cancelled`](JobError::Cancelled), or with a result that came before. Does not wait.
     pub fn cancel(&self) {
-        if let Place::Submitted { id, core, .. } = &self.place {
-            core.cancel(*id);
+        if let Place::Taken(job) = &self.place {
+            job.core.cancel(job.id);
         }
     }
 
@@ -73,7 +75,7 @@ impl<R> Job<R> {
     pub fn is_finished(&self) -> bool {
         match &self.place {
             Place::Refused(_) => true,
-            Place::Submitted { outcome, .. } => lock(outcome).wait(Some(Duration::ZERO)),
+            Place::Taken(job) => lock(&job.outcome).wait(Some(Duration::ZERO)),
         }
     }
 }
@@ -87,8 +89,8 @@ impl<R: DeserializeOwned> Job<R> {
     pub fn join(self) -> Result<R, JobError> {
         let outcome = match self.place {
             Place::Refused(error) => Err(error),
-            Place::Submitted { outcome, .. } => {
-                let mut coming = lock(&outcome);
+            Place::Taken(job) => {
+                let mut coming = lock(&job.outcome);
                 coming.wait(None);
                 coming.take()
             }
@@ -104,7 +106,7 @@ impl<R: DeserializeOwned> Job<R> {
     pub fn join_timeout(self, timeout: Duration) -> Result<Result<R, JobError>, Job<R>> {
         let ended = match &self.place {
             Place::Refused(_) => true,
-            Place::Submitted { outcome, .. } => lock(outcome).wait(Some(timeout)),
+            Place::Taken(job) => lock(&job.outcome).wait(Some(timeout)),
         };
         if ended { Ok(self.join()) } else { Err(self) }
     }

@@ -235,11 +235,14 @@ pub(super) fn put_argument<A: Serialize>(
     argument: &A,
     most: usize,
 ) -> Result<(), JobError> {
-    let argument = call::encode(argument).map_err(JobError::Unserialisable)?;
-    // With its length, and the head of the message.
-    if argument.len() + 64 > most {
+    let start = arguments.len();
+    put_item(arguments, |arguments| call::append(argument, arguments))
+        .map_err(JobError::Unserialisable)?;
+    // With the head of the message.
+    if arguments.len() + 64 > most {
+        arguments.truncate(start);
         let why = format!("an argument that is larger than {most} bytes");
         return Err(JobError::Unserialisable(why));
     }
-    put_item(arguments, &argument).map_err(|why| JobError::Unserialisable(why.0.to_owned()))
+    Ok(())
 }

@@ -151,8 +151,7 @@ impl<I: Iterator> Feed<I> {
                 ended = true;
                 break;
             };
-            let room = most - arguments.len();
-            match put_argument(&mut arguments, &item, room) {
+            match put_argument(&mut arguments, &item, most) {
                 Ok(()) => count += 1,
                 Err(error) => {
                     refused = Some(error);

@@ -75,6 +75,9 @@
 //!
 //! The model is Python's aiomultiprocess, for what users write.
 
+// The documentation shows what a test binary needs.
+#![allow(clippy::test_attr_in_doctest)]
+
 mod builder;
 mod call;
 mod child;

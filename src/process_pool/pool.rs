@@ -87,7 +87,6 @@ impl Pool {
     ///     Ok(())
     /// }
     /// ```
-    #[must_use]
     pub fn jobs(&self) -> Jobs<'_> {
         Jobs::new(self)
     }

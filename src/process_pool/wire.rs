@@ -31,6 +31,11 @@ use super::call::Call;
 const HEAD: usize = 16;
 /// The most bytes of a message in one frame.
 pub(super) const FRAGMENT: usize = 32 * 1024;
+/// The bytes of an item's length, which stands before it.
+pub(super) const LENGTH: usize = 4;
+/// What a result's item begins with: it is the value, or it is a [`Failure`].
+pub(super) const VALUE: u8 = 0;
+pub(super) const FAILURE: u8 = 1;
 /// The version of all this.
 pub(super) const VERSION: u32 = 1;
 
@@ -185,12 +190,23 @@ impl Outgoing {
     }
 }
 
-/// Appends an item to a job's or a result's.
-pub(super) fn put_item(items: &mut Vec<u8>, item: &[u8]) -> Result<(), Violation> {
-    let length = u32::try_from(item.len()).map_err(|_| Violation("an item of 4 GiB or more"))?;
-    items.extend_from_slice(&length.to_le_bytes());
-    items.extend_from_slice(item);
-    Ok(())
+/// Appends an item to a job's or a result's, which `write` writes. If that fails, nothing is appended.
+pub(super) fn put_item<E>(
+    items: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let start = items.len();
+    items.extend_from_slice(&[0; LENGTH]);
+    let written = write(items);
+    match written {
+        Ok(()) => {
+            // Messages are shorter than 4 GiB.
+            let length = (items.len() - start - LENGTH) as u32;
+            items[start..][..LENGTH].copy_from_slice(&length.to_le_bytes());
+        }
+        Err(_) => items.truncate(start),
+    }
+    written
 }
 
 /// Takes the next item off a job's or a result's.
@@ -450,8 +466,17 @@ mod tests {
     fn items_are_taken_as_they_were_put() {
         let mut items = Vec::new();
         for item in [&b"one"[..], b"", b"three"] {
-            put_item(&mut items, item).unwrap();
+            let write = |items: &mut Vec<u8>| {
+                items.extend(item);
+                Ok::<_, ()>(())
+            };
+            put_item(&mut items, write).unwrap();
         }
+        let half = |items: &mut Vec<u8>| {
+            items.push(1);
+            Err(())
+        };
+        assert!(put_item(&mut items, half).is_err());
         assert_eq!(skip_items(&items, 1), 7);
         assert_eq!(skip_items(&items, 9), items.len());
         let mut rest = &items[..];

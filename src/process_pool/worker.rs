@@ -22,8 +22,8 @@ use super::child;
 use super::error::JobError;
 use super::link::{Link, invalid};
 use super::wire::{
-    Assembly, Failure, Hello, JobHead, Kind, Message, Outgoing, Ready, ResultHead, VERSION,
-    put_item, take_item,
+    Assembly, FAILURE, Failure, Hello, JobHead, Kind, Message, Outgoing, Ready, ResultHead, VALUE,
+    VERSION, put_item, take_item,
 };
 use crate::rt::{self, Image, Instant};
 use crate::runtime::Runtime;
@@ -38,6 +38,9 @@ const ORPHAN: i32 = 72;
 /// As that of a Rust program whose main panics.
 const PANICKED: i32 = 101;
 
+/// What a result has beside its items, at most.
+const SURPLUS: usize = 64;
+
 /// The most bytes of results that an automatic chunk has before the rest of it is given back.
 const ENOUGH_BYTES: usize = 1 << 20;
 
@@ -46,10 +49,11 @@ const ENOUGH_BYTES: usize = 1 << 20;
 /// In a process that a [`Pool`](super::Pool), a [`Worker`](super::Worker) or a [`Process`](super::Process) has started
 /// it never returns. Everywhere else it returns at once and does nothing.
 ///
-/// ```
-/// fn main() {
+/// ```no_run
+/// fn main() -> std::io::Result<()> {
 ///     sylvan::process_pool::init();
-///     // what the program does
+///     // What the program does.
+/// #   Ok(())
 /// }
 /// ```
 ///
@@ -165,7 +169,7 @@ fn greet(link: &Link, assembly: &mut Assembly) -> io::Result<Hello> {
     }
     let failure = match &hello.initializer {
         Some((call, input)) if hello.build == build => match call.find() {
-            Some(callee) => attempt(callee, input, true).err(),
+            Some(callee) => attempt(callee, input, &mut Vec::new(), true).err(),
             None => Some(Failure::Unknown),
         },
         _ => None,
@@ -247,16 +251,18 @@ impl Answer {
         let limit = Duration::from_nanos(head.give_back_after);
         while self.done < self.items {
             let item = take_item(&mut items).map_err(|_| Failure::Unknown);
-            let keeps_panics = !self.desk.alone;
-            let result =
-                item.and_then(|item| attempt(callee.ok_or(Failure::Unknown)?, item, keeps_panics));
+            let result = item
+                .and_then(|item| Ok((callee.ok_or(Failure::Unknown)?, item)))
+                .and_then(|(callee, item)| self.call(callee, item));
             if self.desk.alone
                 && let Err(failure) = &result
             {
                 end_alone(failure);
             }
             let cancelled = result == Err(Failure::Cancelled);
-            self.put(result);
+            if let Err(failure) = result {
+                self.put_failure(&failure);
+            }
             if cancelled {
                 return;
             }
@@ -267,25 +273,37 @@ impl Answer {
         }
     }
 
-    fn put(&mut self, result: Result<Vec<u8>, Failure>) {
-        let most = self.desk.most_bytes;
-        let room = most.saturating_sub(self.results.len() + 64);
-        let item = call::encode(&result).ok().filter(|item| item.len() <= room);
-        let item = item.unwrap_or_else(|| {
-            let why = format!("a result that is larger than {most} bytes");
-            call::encode(&Err::<Vec<u8>, _>(Failure::Unserialisable(why))).unwrap_or_default()
+    /// Makes a call, and puts its value to the results.
+    fn call(&mut self, callee: Callee, input: &[u8]) -> Result<(), Failure> {
+        let start = self.results.len();
+        let keeps_panics = !self.desk.alone;
+        let called = put_item(&mut self.results, |results| {
+            results.push(VALUE);
+            attempt(callee, input, results, keeps_panics)
         });
-        // Shorter than 4 GiB, for `most_bytes` is.
-        if put_item(&mut self.results, &item).is_ok() {
-            self.done += 1;
+        if called.is_ok() && self.results.len() + SURPLUS > self.desk.most_bytes {
+            self.results.truncate(start);
+            let why = format!("results of more than {} bytes", self.desk.most_bytes);
+            return Err(Failure::Unserialisable(why));
         }
+        self.done += u32::from(called.is_ok());
+        called
+    }
+
+    fn put_failure(&mut self, failure: &Failure) {
+        let put = put_item(&mut self.results, |results| {
+            results.push(FAILURE);
+            call::append(failure, results)
+        });
+        // It is made of words and numbers, and those can be written.
+        self.done += u32::from(put.is_ok());
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
         while self.done < self.items {
-            self.put(Err(Failure::Cancelled));
+            self.put_failure(&Failure::Cancelled);
         }
         let head = ResultHead {
             items: self.done,
@@ -311,9 +329,14 @@ fn end_alone(failure: &Failure) -> ! {
 }
 
 /// One call. Its panic is its own, and told here if it is not to be kept for others.
-fn attempt(callee: Callee, input: &[u8], keeps_panics: bool) -> Result<Vec<u8>, Failure> {
+fn attempt(
+    callee: Callee,
+    input: &[u8],
+    output: &mut Vec<u8>,
+    keeps_panics: bool,
+) -> Result<(), Failure> {
     let of_job = OF_JOB.replace(keeps_panics);
-    let result = panic::catch_unwind(AssertUnwindSafe(|| callee.call(input)));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| callee.call(input, output)));
     OF_JOB.set(of_job);
     match result {
         Ok(result) => result.map_err(Failure::Unserialisable),

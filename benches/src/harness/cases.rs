@@ -2,8 +2,9 @@
 //! and the marks that sylvan is to reach. It is long because it is a table, and better read in one place.
 
 use crate::peers::{
-    AIOHTTP, ASYNCIO, COROSENSEI, EPOLL, GEVENT, GO, HYPER, MAY, MIO, Peer, REQWEST, STD, SYLVAN,
-    SYLVAN_1M, SYLVAN_64K, SYLVAN_BY_HAND, SYLVAN_HTTP, THREADS, TOKIO, TOKIO_MT, UVLOOP,
+    AIOHTTP, AIOMULTIPROCESS, ASYNCIO, COROSENSEI, EPOLL, GEVENT, GO, HYPER, MAY, MIO,
+    MULTIPROCESSING, Peer, REQWEST, STD, SYLVAN, SYLVAN_1M, SYLVAN_64K, SYLVAN_BY_HAND,
+    SYLVAN_HTTP, THREADS, TOKIO, TOKIO_MT, UVLOOP,
 };
 use crate::results::{Mark, Metric};
 
@@ -88,6 +89,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(memory());
     cases.extend(several_workers());
     cases.extend(sockets());
+    cases.extend(pools());
     cases
 }
 
@@ -445,6 +447,74 @@ fn sockets() -> Vec<Case> {
             20,
         )
         .peers(clients),
+    ]
+}
+
+/// Pools of two processes.
+fn pools() -> Vec<Case> {
+    let pool = |name, title, workload, work: &[Work]| {
+        let kind = Kind::Alone {
+            workload,
+            work: work.to_vec(),
+            pinned: false,
+        };
+        Case::new(name, title, kind).peers(vec![SYLVAN, AIOMULTIPROCESS, MULTIPROCESSING])
+    };
+    let together = |jobs, milliseconds, processes, concurrency| {
+        [
+            AtOnce("jobs", jobs, 2),
+            Fixed("milliseconds", milliseconds),
+            Fixed("processes", processes),
+            Fixed("concurrency", concurrency),
+        ]
+    };
+    vec![
+        pool(
+            "pool-apply",
+            "process pool, an empty job while it is idle",
+            "pool-apply",
+            &[Count("count", 2_000, 100)],
+        )
+        .metric("p50_us", "p50 µs", true)
+        .also("p99_us", "p99 µs")
+        .mark_at("p50_us", 150.0),
+        pool(
+            "pool-map",
+            "process pool, trivial jobs by one map, default chunks",
+            "pool-map",
+            &[Count("count", 200_000, 2_000)],
+        )
+        .higher("rate", "jobs/s")
+        .versus("rate", AIOMULTIPROCESS.name, 5.0)
+        .versus("rate", MULTIPROCESSING.name, 1.0),
+        pool(
+            "pool-idle",
+            "process pool, idle for 5 s: context switches of all its threads",
+            "pool-idle",
+            &[AtOnce("milliseconds", 5_000, 100)],
+        )
+        .metric("switches", "switches", true),
+        pool(
+            "pool-compute",
+            "process pool, 16 jobs of 0.1 s of CPU, 2 processes",
+            "pool-compute",
+            &together(16, 100, 2, 16),
+        )
+        .metric("seconds", "s", true),
+        pool(
+            "pool-compute-1",
+            "the same, 1 process",
+            "pool-compute",
+            &together(16, 100, 1, 16),
+        )
+        .metric("seconds", "s", true),
+        pool(
+            "pool-wait",
+            "process pool, 64 jobs that wait for 0.2 s, 2 processes, 32 at once in each",
+            "pool-wait",
+            &together(64, 200, 2, 32),
+        )
+        .metric("seconds", "s", true),
     ]
 }
 

@@ -93,6 +93,19 @@ pub const GEVENT: Peer = Peer {
     divisor: 20,
 };
 
+pub const AIOMULTIPROCESS: Peer = Peer {
+    name: "aiomultiprocess",
+    program: Program::Python("pools_peer.py", "aiomultiprocess"),
+    arguments: &["--pool", "aiomultiprocess"],
+    divisor: 20,
+};
+pub const MULTIPROCESSING: Peer = Peer {
+    name: "multiprocessing",
+    program: Program::Python("pools_peer.py", "multiprocessing"),
+    arguments: &["--pool", "multiprocessing"],
+    divisor: 1,
+};
+
 impl Peer {
     pub fn is_rust(&self) -> bool {
         matches!(self.program, Program::Rust(_))

@@ -1,5 +1,6 @@
 //! The workloads on sylvan.
 
+mod pools;
 mod sockets;
 mod tasks;
 mod waits;
@@ -10,6 +11,8 @@ use sylvan_benches::arguments::Arguments;
 use sylvan_benches::program;
 
 fn main() {
+    // The processes of its pools are this program, too.
+    sylvan::process_pool::init();
     program::run(&[
         ("yield", tasks::yields),
         ("spawn", tasks::spawns),
@@ -27,6 +30,11 @@ fn main() {
         ("hello", sockets::hello),
         ("crawl", sockets::crawl),
         ("ready-read", sockets::ready_read),
+        ("pool-apply", pools::apply),
+        ("pool-map", pools::map),
+        ("pool-idle", pools::idle),
+        ("pool-compute", pools::compute),
+        ("pool-wait", pools::wait),
     ]);
 }
 
