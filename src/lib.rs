@@ -99,6 +99,7 @@ pub mod time;
 pub mod io;
 pub mod net;
 pub mod os;
+pub mod process;
 pub mod signal;
 // 5: services
 #[cfg(feature = "http")]

@@ -31,7 +31,9 @@ use std::time::Duration;
 
 use support::{HOUR, Numbers, must_end, scaled};
 use sylvan::future::block_on;
+use sylvan::io::pipe;
 use sylvan::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use sylvan::process::{Child, Command};
 use sylvan::runtime::{Handle, Runtime};
 use sylvan::select;
 use sylvan::signal::{Signal, Signals};
@@ -198,14 +200,15 @@ const WAITS: &[Row] = &[
     row("udp send", Reason::UdpSend, All, udp_send),
     row("name lookup", Reason::Lookup, All, name_lookup),
     row("signal", Reason::Signal, One, signal),
+    row("child", Reason::Child, Nobody, child),
+    row("pipe read", Reason::Readable, One, pipe_read),
+    row("pipe write", Reason::Writable, All, pipe_write),
 ];
 
 /// Reasons that no row shows, and why.
 const WITHOUT_A_ROW: &[(&str, &str)] = &[
     ("UnixRead", "os::unix::net does not exist yet"),
     ("UnixWrite", "os::unix::net does not exist yet"),
-    ("Readable", "nothing waits so yet"),
-    ("Writable", "nothing waits so yet"),
     ("Runtime", "a wait of main, or masked: see tests/runtime.rs"),
 ];
 
@@ -1153,6 +1156,50 @@ fn signal() -> Wait {
     Wait::new(wait, raise).clean_if(move || signals.try_next().is_none())
 }
 
+/// Each waits for a child of its own, which ends with whoever waits for it.
+fn child() -> Wait {
+    struct Doomed(Child);
+    impl Drop for Doomed {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+        }
+    }
+    let start = |_| Doomed(Command::new("sleep").arg("3600").spawn().unwrap());
+    let children = StdMutex::new((0..WAITERS).map(start).collect::<Vec<_>>());
+    let wait = move || {
+        let child = children.lock().unwrap().pop();
+        let mut child = child.unwrap_or_else(|| start(0));
+        let status = child.0.wait().unwrap();
+        panic!("nobody has ended it: {status}");
+    };
+    Wait::new(wait, |_| unreachable!())
+}
+
+fn pipe_read() -> Wait {
+    let (reader, mut writer) = pipe().unwrap();
+    let wait = move || {
+        let mut byte = [0];
+        assert_eq!((&reader).read(&mut byte).unwrap(), 1);
+    };
+    Wait::new(wait, move |_| writer.write_all(b"!").unwrap())
+}
+
+/// The pipe is full; to serve is to empty it, for all that are there and come.
+fn pipe_write() -> Wait {
+    let (mut reader, writer) = pipe().unwrap();
+    let mut rest = 64 << 10;
+    while rest > 0 {
+        rest -= (&writer).write(&vec![0; rest]).unwrap();
+    }
+    let wait = move || assert_eq!((&writer).write(b"!").unwrap(), 1);
+    let mut filled = 64 << 10;
+    let empty = move |_: &[Thread]| {
+        let filled = std::mem::take(&mut filled);
+        reader.read_exact(&mut vec![0; filled]).unwrap();
+    };
+    Wait::new(wait, empty)
+}
+
 // ── What the waits are made of
 
 fn leak<T>(value: T) -> &'static T {
@@ -1531,7 +1578,14 @@ fn told_by_the_kernel(row: &Row) -> bool {
         Reason::UdpReceive,
         Reason::UdpSend,
     ];
-    socket.contains(&row.reason) || [Reason::Accept, Reason::Signal].contains(&row.reason)
+    let other = [
+        Reason::Accept,
+        Reason::Signal,
+        Reason::Child,
+        Reason::Readable,
+        Reason::Writable,
+    ];
+    socket.contains(&row.reason) || other.contains(&row.reason)
 }
 
 #[test]

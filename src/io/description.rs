@@ -9,8 +9,8 @@ use std::{io, mem};
 
 use socket2::{Protocol, SockRef};
 
-use super::message::{MOST_AT_ONCE, poll_readable};
-use crate::rt::Source;
+use super::message::{MOST_AT_ONCE, poll_ready};
+use crate::rt::{Direction, Source};
 
 /// See the module's text.
 pub(crate) struct Description {
@@ -140,7 +140,7 @@ impl Description {
         // A clone left us and took the mode with it, or this is a standard stream. None of our other
         // threads must take what is there between the question and the attempt.
         let _alone = self.lock_alone();
-        poll_readable(fd)?;
+        poll_ready(fd, Direction::Read)?;
         attempt(fd)
     }
 

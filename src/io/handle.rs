@@ -78,6 +78,11 @@ impl<T: AsFd> Io<T> {
         &self.registration.description
     }
 
+    /// Do operations say `WouldBlock` instead of waiting?
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.description().is_nonblocking()
+    }
+
     /// Makes operations say `WouldBlock` instead of waiting, on all clones.
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.description()

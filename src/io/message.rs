@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::{SockAddr, SockRef};
 
+use crate::rt::Direction;
+
 const RECEIVE: libc::c_int = libc::MSG_DONTWAIT;
 const PEEK: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_PEEK;
 /// A closed peer is an error to return, not a signal to die by.
@@ -113,11 +115,14 @@ pub(crate) fn send_to(
     SockRef::from(&fd).send_to_with_flags(buffer, &SockAddr::from(*address), SEND)
 }
 
-/// Says `WouldBlock` unless the descriptor is readable now, or has failed.
-pub(super) fn poll_readable(fd: BorrowedFd<'_>) -> io::Result<()> {
+/// Says `WouldBlock` unless the descriptor is ready now, or has failed.
+pub(super) fn poll_ready(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<()> {
     let mut entry = libc::pollfd {
         fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
+        events: match direction {
+            Direction::Read => libc::POLLIN,
+            Direction::Write => libc::POLLOUT,
+        },
         revents: 0,
     };
     // SAFETY: one valid entry; a time-out of zero never blocks.

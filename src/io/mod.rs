@@ -27,9 +27,13 @@ pub use std::io::{
 };
 
 mod adopt;
+mod any;
 mod description;
 mod handle;
 mod message;
+mod pipe;
+
+pub use pipe::{PipeReader, PipeWriter, pipe};
 
 pub(crate) use adopt::adopted_traits;
 pub(crate) use description::Description;

@@ -1,3 +1,4 @@
 //! What only some operating systems have, as [`std::os`].
 
 pub mod linux;
+pub mod unix;

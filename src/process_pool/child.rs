@@ -6,12 +6,11 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::process::{self, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
-use crate::io::Io;
-use crate::rt::{self, Reason};
+use crate::os::unix::process::CommandExt;
+use crate::process::{ChildStderr, Command, ExitStatus, Running, Stdio};
+use crate::rt;
 
 /// Tells a child that its standard input is the link: which device and inode that is. So nobody else takes what it
 /// has there for one, though the variable be handed on.
@@ -19,9 +18,6 @@ const VARIABLE: &str = "SYLVAN_WORKER";
 
 /// How much of what a child wrote to standard error is kept.
 const TAIL: usize = 4 * 1024;
-
-/// The OS threads that wait for children whose owners have left.
-static REAPERS: rt::Pool = rt::Pool::new("sylvan-reaper", 4);
 
 /// Additional arguments of children; see `use_test_entry`.
 static ARGUMENTS: OnceLock<Vec<String>> = OnceLock::new();
@@ -32,113 +28,66 @@ pub(super) fn set_arguments(arguments: Vec<String>) -> bool {
 }
 
 /// A child process, killed when this is dropped, and waited for.
-pub(super) struct Child {
-    process: rt::Mutex<Owned>,
-    id: u32,
-    /// Readable when it has ended.
-    end: Io<OwnedFd>,
-}
+pub(super) struct Child(Running);
 
-/// A process whose owner may leave at any time.
-struct Owned(Option<process::Child>);
-
-/// The end of the pipe that a child's standard error is.
-pub(super) struct Stderr {
-    io: Io<File>,
-}
-
-/// The last that was read from a [`Stderr`].
+/// The last that a child wrote to standard error.
 #[derive(Default)]
 pub(super) struct Tail(rt::Mutex<VecDeque<u8>>);
 
 impl Child {
-    /// Starts one with this as its standard input. `posix_spawn` does it, on an OS thread of its own: the caller is
-    /// suspended, and not its hub.
-    pub(super) fn start(link: OwnedFd) -> io::Result<(Child, Stderr)> {
-        let mut process = rt::offload(move || {
-            let mut command = Command::new("/proc/self/exe");
-            if let Some(name) = env::args_os().next() {
-                command.arg0(name);
-            }
-            command
-                .args(ARGUMENTS.get().into_iter().flatten())
-                .env(VARIABLE, identity(link.as_fd())?)
-                .stdin(Stdio::from(link))
-                .stderr(Stdio::piped())
-                .spawn()
-                .map(|child| Owned(Some(child)))
-        })?;
-        let child = process.0.as_mut().ok_or(ErrorKind::NotFound)?;
-        let id = child.id();
-        let stderr = child.stderr.take().ok_or(ErrorKind::BrokenPipe)?;
-        let io = Io::adopt(File::from(OwnedFd::from(stderr)));
-        io.hold_nonblocking();
-        let child = Child {
-            process: rt::Mutex::new(process),
-            id,
-            end: Io::adopt(rt::pidfd(id)?),
-        };
-        Ok((child, Stderr { io }))
+    /// Starts one with this as its standard input. Returns it with what it writes to standard error. Suspends.
+    pub(super) fn start(link: OwnedFd) -> io::Result<(Child, ChildStderr)> {
+        let mut command = Command::new("/proc/self/exe");
+        if let Some(name) = env::args_os().next() {
+            command.arg0(name);
+        }
+        let mut process = command
+            .args(ARGUMENTS.get().into_iter().flatten())
+            .env(VARIABLE, identity(link.as_fd())?)
+            .stdin(link)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = process.stderr.take();
+        let child = Child(process.into_running());
+        Ok((child, stderr.ok_or(ErrorKind::BrokenPipe)?))
     }
 
     /// The number of the process.
     pub(super) fn id(&self) -> u32 {
-        self.id
+        self.0.id()
     }
 
     /// Ends it by SIGKILL. Nothing happens if it has ended.
     pub(super) fn kill(&self) {
-        if let Some(process) = &mut self.process.lock().0 {
-            // It cannot fail for a child that nobody has waited for, unless that has become somebody else's.
-            let _ = process.kill();
-        }
+        // It cannot fail for a child that nobody has waited for, unless that has become somebody else's.
+        let _ = self.0.kill();
     }
 
     /// Suspends until it has ended.
     pub(super) fn wait(&self) -> io::Result<ExitStatus> {
-        let attempt = || self.try_wait()?.ok_or(ErrorKind::WouldBlock.into());
-        self.end.read_with(Reason::Child, |_| attempt())
-    }
-
-    /// How it ended, if it has. Never suspends.
-    pub(super) fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
-        match &mut self.process.lock().0 {
-            Some(process) => process.try_wait(),
-            None => Err(ErrorKind::NotFound.into()),
-        }
+        self.0.wait()
     }
 }
 
-impl Drop for Owned {
+impl Drop for Child {
     fn drop(&mut self) {
-        let Some(mut process) = self.0.take() else {
-            return;
-        };
-        if matches!(process.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        // Neither can fail for a child that nobody has waited for.
-        let _ = process.kill();
-        rt::detach_to(&REAPERS, move || drop(process.wait()));
+        self.0.end_in_background();
     }
 }
 
-impl Stderr {
-    /// Passes all on to the own standard error, until the last who can write there has closed it, and keeps the last
-    /// of it. Suspends.
-    pub(super) fn pass_on(self, tail: &Tail) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        loop {
-            let read = |_: BorrowedFd<'_>| self.io.get().read(&mut buffer);
-            let count = self.io.read_by_mode(Reason::Readable, read)?;
-            if count == 0 {
-                return Ok(());
-            }
-            tail.push(&buffer[..count]);
-            let bytes = buffer[..count].to_vec();
-            // Whoever has closed our standard error wants to hear nothing of it.
-            let _unheard = rt::offload(move || io::stderr().write_all(&bytes));
+/// Passes all that a child writes on to the own standard error, until the last who can write there has closed it, and
+/// keeps the last of it. Suspends.
+pub(super) fn pass_on(mut stderr: ChildStderr, tail: &Tail) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        let count = stderr.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
         }
+        tail.push(&buffer[..count]);
+        let bytes = buffer[..count].to_vec();
+        // Whoever has closed our standard error wants to hear nothing of it.
+        let _unheard = rt::offload(move || io::stderr().write_all(&bytes));
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::builder::Settings;
 use super::call;
-use super::child::{Child, Stderr, Tail};
+use super::child::{self, Child, Tail};
 use super::core::{Core, Worker};
 use super::error::JobError;
 use super::link::{Link, invalid};
 use super::wire::{Assembly, Hello, Kind, Outgoing, Ready, VERSION};
 use super::worker::NO_INIT;
+use crate::process::ChildStderr;
 use crate::rt::Image;
 use crate::sync::mpsc::{self, Sender};
 use crate::thread::{self, JoinHandle};
@@ -116,10 +117,10 @@ fn start(settings: &Settings) -> io::Result<Started> {
     }
 }
 
-fn read_stderr(stderr: Stderr, tail: Arc<Tail>) -> io::Result<JoinHandle<io::Result<()>>> {
+fn read_stderr(stderr: ChildStderr, tail: Arc<Tail>) -> io::Result<JoinHandle<io::Result<()>>> {
     thread::Builder::new()
         .name("pool stderr".to_owned())
-        .spawn(move || stderr.pass_on(&tail))
+        .spawn(move || child::pass_on(stderr, &tail))
 }
 
 /// The first messages of both sides.

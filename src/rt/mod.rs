@@ -68,7 +68,7 @@ pub(crate) use locals::Local;
 pub use metrics::Metrics;
 pub use no_stack::NoStack;
 pub use offload::offload;
-pub(crate) use offload::{Pool, detach_to};
+pub(crate) use offload::{Pool, detach_to, offload_to};
 #[cfg(feature = "http")]
 pub(crate) use park::now_of_turn;
 pub(crate) use park::{

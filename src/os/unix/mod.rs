@@ -1,0 +1,3 @@
+//! What Unix has, as [`std::os::unix`].
+
+pub mod process;
