@@ -22,7 +22,8 @@ use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{TcpListener as StdListener, TcpStream as StdStream, UdpSocket as StdUdp};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar as StdCondvar, Mutex as StdMutex, PoisonError};
@@ -33,6 +34,7 @@ use support::{HOUR, Numbers, must_end, scaled};
 use sylvan::future::block_on;
 use sylvan::io::pipe;
 use sylvan::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use sylvan::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener, UnixStream};
 use sylvan::process::{Child, Command};
 use sylvan::runtime::{Handle, Runtime};
 use sylvan::select;
@@ -198,6 +200,10 @@ const WAITS: &[Row] = &[
     row("udp receive from", Reason::UdpReceive, One, udp_receive_from),
     row("udp peek", Reason::UdpReceive, All, udp_peek),
     row("udp send", Reason::UdpSend, All, udp_send),
+    row("unix read", Reason::UnixRead, One, unix_read),
+    row("unix write", Reason::UnixWrite, All, unix_write),
+    row("unix accept", Reason::Accept, One, unix_accept),
+    row("unix datagram", Reason::UnixRead, One, unix_datagram),
     row("name lookup", Reason::Lookup, All, name_lookup),
     row("signal", Reason::Signal, One, signal),
     row("child", Reason::Child, Nobody, child),
@@ -206,11 +212,8 @@ const WAITS: &[Row] = &[
 ];
 
 /// Reasons that no row shows, and why.
-const WITHOUT_A_ROW: &[(&str, &str)] = &[
-    ("UnixRead", "os::unix::net does not exist yet"),
-    ("UnixWrite", "os::unix::net does not exist yet"),
-    ("Runtime", "a wait of main, or masked: see tests/runtime.rs"),
-];
+const WITHOUT_A_ROW: &[(&str, &str)] =
+    &[("Runtime", "a wait of main, or masked: see tests/runtime.rs")];
 
 const fn row(name: &'static str, reason: Reason, serves: Serves, set_up: fn() -> Wait) -> Row {
     Row {
@@ -1096,7 +1099,7 @@ fn udp_peek() -> Wait {
 /// No internet socket of the loopback ever waits to send, but a datagram socket of unix does, whose peer
 /// does not read.
 fn udp_send() -> Wait {
-    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    let (ours, theirs) = StdUnixDatagram::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
     while ours.send(&[0]).is_ok() {}
@@ -1154,6 +1157,47 @@ fn signal() -> Wait {
         assert_eq!(unsafe { libc::raise(signal.as_raw()) }, 0);
     };
     Wait::new(wait, raise).clean_if(move || signals.try_next().is_none())
+}
+
+fn unix_read() -> Wait {
+    let (stream, mut peer) = UnixStream::pair().unwrap();
+    let wait = move || {
+        let mut byte = [0];
+        assert_eq!((&stream).read(&mut byte).unwrap(), 1);
+    };
+    Wait::new(wait, move |_| peer.write_all(b"!").unwrap())
+}
+
+fn unix_write() -> Wait {
+    let (mut stream, mut peer) = UnixStream::pair().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut filled = 0;
+    while let Ok(count) = stream.write(&[0; 1 << 16]) {
+        filled += count;
+    }
+    stream.set_nonblocking(false).unwrap();
+    let drain = move |_: &[Thread]| {
+        let filled = std::mem::take(&mut filled);
+        peer.read_exact(&mut vec![0; filled]).unwrap();
+    };
+    Wait::new(move || (&stream).write_all(&[1]).unwrap(), drain)
+}
+
+fn unix_accept() -> Wait {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, SeqCst);
+    let name = format!("sylvan-waits-{}-{number}", std::process::id());
+    let address = UnixAddress::from_abstract_name(name).unwrap();
+    let listener = UnixListener::bind_addr(&address).unwrap();
+    let wait = move || drop(listener.accept().unwrap());
+    let connect = move |_: &[Thread]| drop(UnixStream::connect_addr(&address).unwrap());
+    Wait::new(wait, connect)
+}
+
+fn unix_datagram() -> Wait {
+    let (socket, peer) = UnixDatagram::pair().unwrap();
+    let wait = move || assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 1);
+    Wait::new(wait, move |_| assert_eq!(peer.send(b"!").unwrap(), 1))
 }
 
 /// Each waits for a child of its own, which ends with whoever waits for it.
@@ -1577,6 +1621,8 @@ fn told_by_the_kernel(row: &Row) -> bool {
         Reason::TcpWrite,
         Reason::UdpReceive,
         Reason::UdpSend,
+        Reason::UnixRead,
+        Reason::UnixWrite,
     ];
     let other = [
         Reason::Accept,

@@ -76,9 +76,7 @@ fn receive_from_with(
     buffer: &mut [u8],
     flags: libc::c_int,
 ) -> io::Result<(usize, SocketAddr)> {
-    // SAFETY: the layout is the same, and `recvfrom` writes none but initialised bytes.
-    let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) };
-    let (count, address) = SockRef::from(&fd).recv_from_with_flags(buffer, flags)?;
+    let (count, address) = receive_from_any_with(fd, buffer, flags)?;
     match address.as_socket() {
         Some(address) => Ok((count, address)),
         // The descriptor is no internet socket; these are std's words for it.
@@ -87,6 +85,24 @@ fn receive_from_with(
             "invalid argument",
         )),
     }
+}
+
+/// Receives one datagram, of whatever family.
+pub(crate) fn receive_from_any(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, SockAddr)> {
+    receive_from_any_with(fd, buffer, RECEIVE)
+}
+
+fn receive_from_any_with(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<(usize, SockAddr)> {
+    // SAFETY: the layout is the same, and `recvfrom` writes none but initialised bytes.
+    let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) };
+    SockRef::from(&fd).recv_from_with_flags(buffer, flags)
 }
 
 /// Sends one buffer, or as much of it as there is room for.
@@ -112,7 +128,16 @@ pub(crate) fn send_to(
     buffer: &[u8],
     address: &SocketAddr,
 ) -> io::Result<usize> {
-    SockRef::from(&fd).send_to_with_flags(buffer, &SockAddr::from(*address), SEND)
+    send_to_any(fd, buffer, &SockAddr::from(*address))
+}
+
+/// Sends one datagram, to an address of whatever family.
+pub(crate) fn send_to_any(
+    fd: BorrowedFd<'_>,
+    buffer: &[u8],
+    address: &SockAddr,
+) -> io::Result<usize> {
+    SockRef::from(&fd).send_to_with_flags(buffer, address, SEND)
 }
 
 /// Says `WouldBlock` unless the descriptor is ready now, or has failed.

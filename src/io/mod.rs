@@ -32,6 +32,7 @@ mod description;
 mod handle;
 mod message;
 mod pipe;
+mod stream;
 
 pub use pipe::{PipeReader, PipeWriter, pipe};
 
@@ -39,6 +40,7 @@ pub(crate) use adopt::adopted_traits;
 pub(crate) use description::Description;
 pub(crate) use handle::Io;
 pub(crate) use message::{
-    MOST_BUFFERS, peek, peek_from, receive, receive_from, receive_vectored, send, send_to,
-    send_vectored,
+    MOST_BUFFERS, peek, peek_from, receive, receive_from, receive_from_any, receive_vectored, send,
+    send_to, send_to_any, send_vectored,
 };
+pub(crate) use stream::{stream_traits, total};

@@ -1,6 +1,8 @@
 //! [`TcpStream`].
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io;
+#[cfg(feature = "http")]
+use std::io::IoSlice;
 use std::net::{self, Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -263,7 +265,7 @@ impl TcpStream {
     #[cfg(feature = "http")]
     pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<Result<usize, Ticket>> {
         let bufs = &bufs[..bufs.len().min(door::MOST_BUFFERS)];
-        let wanted = total(bufs.iter().map(|buffer| buffer.len()));
+        let wanted = door::total(bufs.iter().map(|buffer| buffer.len()));
         self.io.try_write_stream(wanted, |fd| match bufs {
             [only] => door::send(fd, only),
             _ => door::send_vectored(fd, bufs),
@@ -407,78 +409,7 @@ impl TcpStream {
 
 crate::io::adopted_traits!(TcpStream, net::TcpStream);
 
-impl Read for TcpStream {
-    #[inline]
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Read for &TcpStream {
-    #[inline]
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io
-            .read_stream(Reason::TcpRead, buf.len(), |fd| door::receive(fd, buf))
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let count = bufs.len().min(door::MOST_BUFFERS);
-        let bufs = &mut bufs[..count];
-        let wanted = total(bufs.iter().map(|buffer| buffer.len()));
-        if wanted == 0 {
-            // As `readv`, which std uses, and other than `recvmsg`, which would wait.
-            return Ok(0);
-        }
-        self.io.read_stream(Reason::TcpRead, wanted, |fd| {
-            door::receive_vectored(fd, bufs)
-        })
-    }
-}
-
-impl Write for TcpStream {
-    #[inline]
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Write for &TcpStream {
-    #[inline]
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.io
-            .write_stream(Reason::TcpWrite, buf.len(), |fd| door::send(fd, buf))
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let bufs = &bufs[..bufs.len().min(door::MOST_BUFFERS)];
-        let wanted = total(bufs.iter().map(|buffer| buffer.len()));
-        if wanted == 0 {
-            return Ok(0);
-        }
-        self.io
-            .write_stream(Reason::TcpWrite, wanted, |fd| door::send_vectored(fd, bufs))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn total(lengths: impl Iterator<Item = usize>) -> usize {
-    lengths.fold(0, usize::saturating_add)
-}
+crate::io::stream_traits!(TcpStream, Reason::TcpRead, Reason::TcpWrite);
 
 /// Connects to one address; `WouldBlock` when the time is over.
 fn connect(address: SocketAddr, timeout: Option<Duration>) -> io::Result<TcpStream> {

@@ -1,30 +1,30 @@
 //! One end of the socket between a pool and a process.
 
-use std::io::{self, ErrorKind};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::wire::{Assembly, FRAGMENT, Message, Outgoing};
-use crate::io::{self as door, Io};
-use crate::rt::Reason;
+use crate::os::unix::net::UnixStream;
 use crate::sync::mpsc::Receiver;
 
 /// See the module's text. One green thread reads, and one writes.
 pub(super) struct Link {
-    io: Io<UnixStream>,
+    stream: UnixStream,
 }
 
 impl Link {
     /// One end, and the other for a child process.
     pub(super) fn pair() -> io::Result<(Link, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
-        Ok((Link::from(OwnedFd::from(ours)), theirs.into()))
+        Ok((Link { stream: ours }, theirs.into()))
     }
 
     /// Limits the waits of [`next_message`](Self::next_message).
     pub(super) fn limit_reads(&self, limit: Option<Duration>) {
-        self.io.set_read_timeout(limit);
+        // It is not zero, and nothing else can be wrong with it.
+        let _ = self.stream.set_read_timeout(limit);
     }
 
     /// Suspends until a whole message has come. `None`: the other side has closed, between two messages.
@@ -34,12 +34,7 @@ impl Link {
             if let Some(message) = message.map_err(|why| invalid(why.0))? {
                 return Ok(Some(message));
             }
-            let space = assembly.space();
-            let wanted = space.len();
-            let count = self
-                .io
-                .read_stream(Reason::UnixRead, wanted, |fd| door::receive(fd, space));
-            match count? {
+            match (&self.stream).read(assembly.space())? {
                 0 if assembly.is_between_messages() => return Ok(None),
                 0 => return Err(ErrorKind::UnexpectedEof.into()),
                 count => assembly.advance(count),
@@ -51,13 +46,13 @@ impl Link {
     pub(super) fn write_message(&self, mut message: Outgoing) -> io::Result<()> {
         let mut wire = Vec::new();
         while !message.put_frame(&mut wire) {}
-        self.write_all(&wire)
+        (&self.stream).write_all(&wire)
     }
 
     /// Writes what comes until nobody can send any more. Messages that wait at the same time take turns, frame by
     /// frame.
     pub(super) fn write_messages(&self, outbox: &Receiver<Outgoing>) -> io::Result<()> {
-        let mut waiting = std::collections::VecDeque::new();
+        let mut waiting = VecDeque::new();
         let mut wire = Vec::new();
         loop {
             if waiting.is_empty() {
@@ -76,33 +71,21 @@ impl Link {
                     waiting.push_back(message);
                 }
             }
-            self.write_all(&wire)?;
+            (&self.stream).write_all(&wire)?;
         }
-    }
-
-    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let write = |fd: BorrowedFd<'_>| door::send(fd, bytes);
-            let count = self
-                .io
-                .write_stream(Reason::UnixWrite, bytes.len(), write)?;
-            bytes = &bytes[count..];
-        }
-        Ok(())
     }
 }
 
 impl From<OwnedFd> for Link {
     fn from(fd: OwnedFd) -> Link {
-        Link {
-            io: Io::adopt(fd.into()),
-        }
+        let stream = fd.into();
+        Link { stream }
     }
 }
 
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.get().as_fd()
+        self.stream.as_fd()
     }
 }
 

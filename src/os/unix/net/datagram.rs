@@ -1,0 +1,276 @@
+//! [`UnixDatagram`].
+
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::{self, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use super::address::{WAITERS, for_socket, of_path, of_sender};
+use crate::io::{self as door, Io};
+use crate::rt::{self, Reason};
+
+/// A socket for datagrams to other processes of this machine. None is lost: who sends to a full queue waits.
+///
+/// ```
+/// use sylvan::os::unix::net::UnixDatagram;
+///
+/// let (one, other) = UnixDatagram::pair()?;
+/// one.send(b"across")?;
+/// let mut datagram = [0; 16];
+/// let count = other.recv(&mut datagram)?;
+/// assert_eq!(&datagram[..count], b"across");
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Differences from std
+///
+/// What sends and receives suspends the green thread. For the rest they are those of
+/// [`UdpSocket`](crate::net::UdpSocket).
+pub struct UnixDatagram {
+    io: Io<net::UnixDatagram>,
+}
+
+impl UnixDatagram {
+    /// Binds to this path, which must not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if it does.
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
+        UnixDatagram::bind_addr(&of_path(path.as_ref())?)
+    }
+
+    /// Binds to this address.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<UnixDatagram> {
+        net::UnixDatagram::bind_addr(socket_addr).map(UnixDatagram::adopt)
+    }
+
+    /// One without a name.
+    ///
+    /// # Errors
+    ///
+    /// If the process has no descriptors left.
+    pub fn unbound() -> io::Result<UnixDatagram> {
+        net::UnixDatagram::unbound().map(UnixDatagram::adopt)
+    }
+
+    /// Two that are connected with each other, and have no name.
+    ///
+    /// # Errors
+    ///
+    /// If the process has no descriptors left.
+    pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
+        let (one, other) = net::UnixDatagram::pair()?;
+        Ok((UnixDatagram::adopt(one), UnixDatagram::adopt(other)))
+    }
+
+    /// Names the path that `send` sends to, and from which alone datagrams are received. Never suspends.
+    ///
+    /// # Errors
+    ///
+    /// If nobody is there.
+    pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        self.io.get().connect(path)
+    }
+
+    /// As [`connect`](Self::connect), with an address.
+    ///
+    /// # Errors
+    ///
+    /// If nobody is there.
+    pub fn connect_addr(&self, socket_addr: &SocketAddr) -> io::Result<()> {
+        self.io.get().connect_addr(socket_addr)
+    }
+
+    /// Another handle on the same socket, with a descriptor of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the process has no descriptors left.
+    pub fn try_clone(&self) -> io::Result<UnixDatagram> {
+        let duplicate = self.io.get().try_clone()?;
+        let io = self.io.share(duplicate);
+        Ok(UnixDatagram { io })
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get().local_addr()
+    }
+
+    /// The address of the other end, if it is connected.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get().peer_addr()
+    }
+
+    /// Receives a datagram, and where it comes from. Suspends until there is one. What does not fit into the buffer is
+    /// lost.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (count, address) = self
+            .io
+            .read_with(Reason::UnixRead, |fd| door::receive_from_any(fd, buf))?;
+        Ok((count, of_sender(&address)?))
+    }
+
+    /// Receives a datagram. Suspends until there is one. What does not fit into the buffer is lost.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.io
+            .read_with(Reason::UnixRead, |fd| door::receive(fd, buf))
+    }
+
+    /// Sends a datagram to this path. Suspends while the queue there is full.
+    ///
+    /// ```
+    /// use sylvan::os::unix::net::UnixDatagram;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("sylvan-datagram-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let path = folder.join("inbox");
+    /// let inbox = UnixDatagram::bind(&path)?;
+    /// UnixDatagram::unbound()?.send_to(b"a letter", &path)?;
+    /// let mut letter = [0; 16];
+    /// let (count, sender) = inbox.recv_from(&mut letter)?;
+    /// assert!(&letter[..count] == b"a letter" && sender.is_unnamed());
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn send_to<P: AsRef<Path>>(&self, buf: &[u8], path: P) -> io::Result<usize> {
+        self.send_to_addr(buf, &of_path(path.as_ref())?)
+    }
+
+    /// As [`send_to`](Self::send_to), with an address.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn send_to_addr(&self, buf: &[u8], socket_addr: &SocketAddr) -> io::Result<usize> {
+        rt::spend();
+        let address = for_socket(socket_addr)?;
+        let fd = std::os::fd::AsFd::as_fd(self.io.get());
+        match door::send_to_any(fd, buf, &address) {
+            // The queue there is full, and the readiness of this socket says nothing of that one.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && !self.io.is_nonblocking() =>
+            {
+                let (socket, datagram) = (self.io.get().try_clone()?, buf.to_vec());
+                let address = socket_addr.clone();
+                let send = move || socket.send_to_addr(&datagram, &address);
+                rt::offload_to(&WAITERS, Reason::UnixWrite, send)
+            }
+            result => result,
+        }
+    }
+
+    /// Sends a datagram to where this is connected. Suspends while the queue there is full.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.io
+            .write_with(Reason::UnixWrite, |fd| door::send(fd, buf))
+    }
+
+    /// Limits how long receiving waits; `None` is no limit. When the time is over it returns `WouldBlock`, as std does.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the limit is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.io.get().set_read_timeout(timeout)?;
+        self.io.set_read_timeout(timeout);
+        Ok(())
+    }
+
+    /// Limits how long sending waits, as [`set_read_timeout`](Self::set_read_timeout) does for receiving.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the limit is zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.io.get().set_write_timeout(timeout)?;
+        self.io.set_write_timeout(timeout);
+        Ok(())
+    }
+
+    /// The limit set by [`set_read_timeout`](Self::set_read_timeout), rounded by the kernel to its ticks.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.io.get().read_timeout()
+    }
+
+    /// The limit set by [`set_write_timeout`](Self::set_write_timeout), rounded by the kernel to its ticks.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.io.get().write_timeout()
+    }
+
+    /// Makes the calls that would wait return `WouldBlock` instead, or wait again.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.io.set_nonblocking(nonblocking)
+    }
+
+    /// Takes the error that is pending on the socket, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.io.get().take_error()
+    }
+
+    /// Shuts one direction down, or both; whoever waits there, on any clone, wakes up.
+    ///
+    /// # Errors
+    ///
+    /// What the system call gives.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.io.get().shutdown(how)
+    }
+
+    fn adopt(socket: net::UnixDatagram) -> UnixDatagram {
+        let io = Io::adopt(socket);
+        UnixDatagram { io }
+    }
+
+    fn release(self) -> net::UnixDatagram {
+        self.io.into_inner()
+    }
+}
+
+crate::io::adopted_traits!(UnixDatagram, net::UnixDatagram);
