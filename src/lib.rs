@@ -96,6 +96,7 @@ pub mod task;
 pub mod thread;
 pub mod time;
 // 4: resources
+pub mod fs;
 pub mod io;
 pub mod net;
 pub mod os;

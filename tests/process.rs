@@ -31,6 +31,12 @@ fn sh(script: &str) -> Command {
     command
 }
 
+fn set_limit(limit: &libc::rlimit) {
+    // SAFETY: the record is valid.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) };
+    assert_eq!(set, 0);
+}
+
 fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -418,26 +424,16 @@ fn without_descriptors_it_fails_as_std_does_and_leaks_none() {
             rlim_max: 0,
         };
         // SAFETY: the record is valid for the write.
-        assert_eq!(
-            unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) },
-            0
-        );
+        let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+        assert_eq!(got, 0);
         let usual = limit.rlim_cur;
         // One after the other comes free: each attempt fails at another place, until one succeeds.
         for spare in 0..20 {
             limit.rlim_cur = before as libc::rlim_t - 1 + spare;
-            // SAFETY: the record is valid.
-            assert_eq!(
-                unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
-                0
-            );
+            set_limit(&limit);
             let output = Command::new("true").output();
             limit.rlim_cur = usual;
-            // SAFETY: as above.
-            assert_eq!(
-                unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
-                0
-            );
+            set_limit(&limit);
             match output {
                 Ok(output) => assert!(spare > 3 && output.status.success()),
                 Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EMFILE), "{error}"),

@@ -24,12 +24,19 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::description::Description;
 use super::handle::Io;
 use super::message::{MOST_BUFFERS, poll_ready};
+use super::stream::total;
 use crate::rt::{self, Direction, Reason};
 
 /// The most bytes that one offloaded call transfers.
 const MOST_OFFLOADED: usize = 1 << 20;
+
+/// So many bytes count as one operation.
+const WORTH_A_TURN: usize = 16 << 10;
+/// Of a larger buffer no more are counted: it will hardly be filled at once.
+const MOST_COUNTED: usize = 4 << 20;
 
 /// See the module's text.
 pub(crate) struct AnyFd {
@@ -66,12 +73,17 @@ impl AnyFd {
             let kind = metadata.file_type();
             kind.is_fifo() || kind.is_socket() || kind.is_char_device()
         });
-        let kind = if is_stream {
-            Kind::Stream
+        if is_stream {
+            AnyFd::with(Io::adopt(Arc::new(file)), Kind::Stream)
         } else {
-            Kind::Stored
-        };
-        AnyFd::with(Io::adopt(Arc::new(file)), kind)
+            AnyFd::stored(file)
+        }
+    }
+
+    /// A file or a folder.
+    pub(crate) fn stored(file: File) -> AnyFd {
+        let io = Io::new(Arc::new(file), Description::new_stored());
+        AnyFd::with(io, Kind::Stored)
     }
 
     fn with(io: Io<Arc<File>>, kind: Kind) -> AnyFd {
@@ -122,9 +134,10 @@ impl AnyFd {
     ) -> io::Result<usize> {
         let count = bufs.len().min(MOST_BUFFERS);
         let bufs = &mut bufs[..count];
+        let wanted = total(bufs.iter().map(|buf| buf.len()));
         let wait = || self.wait(Direction::Read);
         let in_place = |fd: BorrowedFd<'_>| read_now(fd, bufs, position);
-        match self.in_place(&self.no_reads_in_place, Direction::Read, in_place)? {
+        match self.in_place(&self.no_reads_in_place, wanted, Direction::Read, in_place)? {
             Some(count) => return Ok(count),
             None if self.kind == Kind::Stream => wait()?,
             None => {}
@@ -167,9 +180,10 @@ impl AnyFd {
         position: Position,
     ) -> io::Result<usize> {
         let bufs = &bufs[..bufs.len().min(MOST_BUFFERS)];
+        let wanted = total(bufs.iter().map(|buf| buf.len()));
         let wait = || self.wait(Direction::Write);
         let in_place = |fd: BorrowedFd<'_>| write_now(fd, bufs, position);
-        match self.in_place(&self.no_writes_in_place, Direction::Write, in_place)? {
+        match self.in_place(&self.no_writes_in_place, wanted, Direction::Write, in_place)? {
             Some(count) => return Ok(count),
             None if self.kind == Kind::Stream => wait()?,
             None => {}
@@ -196,6 +210,7 @@ impl AnyFd {
     fn in_place(
         &self,
         impossible: &AtomicBool,
+        wanted: usize,
         direction: Direction,
         mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> io::Result<Option<usize>> {
@@ -204,7 +219,9 @@ impl AnyFd {
         }
         let result = match self.kind {
             Kind::Stored => {
-                rt::spend();
+                // To copy much takes long: others are to have their turn as beside many small reads. It is before the
+                // attempt, for whoever is cancelled here must not have read.
+                (0..=wanted.min(MOST_COUNTED) / WORTH_A_TURN).for_each(|_| rt::spend());
                 attempt(self.file().as_fd())
             }
             Kind::Stream => self.perform(direction, attempt),

@@ -46,6 +46,11 @@ impl Description {
         Description::with(false, None, None, false)
     }
 
+    /// A file or a folder, which has neither readiness nor time-outs.
+    pub(crate) fn new_stored() -> Description {
+        Description::with(false, None, None, false)
+    }
+
     /// A descriptor that came from elsewhere: its options are read, for the user may have set them.
     pub(crate) fn adopt(fd: BorrowedFd<'_>) -> Description {
         // What is no socket, or no descriptor at all, has none of these; its first use tells the user.

@@ -31,16 +31,19 @@ mod any;
 mod description;
 mod handle;
 mod message;
+mod open;
 mod pipe;
 mod stream;
 
 pub use pipe::{PipeReader, PipeWriter, pipe};
 
 pub(crate) use adopt::adopted_traits;
+pub(crate) use any::{AnyFd, Position};
 pub(crate) use description::Description;
 pub(crate) use handle::Io;
 pub(crate) use message::{
     MOST_BUFFERS, peek, peek_from, receive, receive_from, receive_from_any, receive_vectored, send,
     send_to, send_to_any, send_vectored,
 };
+pub(crate) use open::{access, open_cached, open_path};
 pub(crate) use stream::{stream_traits, total};
