@@ -30,11 +30,13 @@ const INHERIT: [fn() -> Stdio; 3] = [Stdio::inherit; 3];
 /// # Differences from std
 ///
 /// * [`spawn`](Self::spawn), [`output`](Self::output) and [`status`](Self::status) suspend the green thread.
-/// * The process is started on an OS thread of a pool, for that takes the better part of a millisecond in which its
-///   thread is stopped. What a process has from the OS thread that starts it, such as the CPUs it may run on, is then the
-///   pool's. Only if there is something to be called between `fork` and `exec`
-///   ([`pre_exec`](crate::os::unix::process::CommandExt::pre_exec)) it is started on the caller's own: what is done there may be bound to
-///   the thread, as `PR_SET_PDEATHSIG` is.
+/// * The process is started on an OS thread of a pool, for its thread is stopped until the program has been found and
+///   loaded: 50 µs at best, a millisecond on a busy machine, and as long as a disk or a network takes. What a process has
+///   from the OS thread that starts it, such as the CPUs it may run on, is then the pool's.
+/// * Only if there is something to be called between `fork` and `exec`
+///   ([`pre_exec`](crate::os::unix::process::CommandExt::pre_exec)) it is started on the caller's own OS thread: what is done there may be bound
+///   to the thread, as `PR_SET_PDEATHSIG` is, and those of a pool end when they are not needed. All that run there wait
+///   meanwhile. It is a real `fork`, and takes milliseconds where much memory is in use.
 pub struct Command {
     inner: process::Command,
     /// Which of the standard streams were told what to be.
