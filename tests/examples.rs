@@ -754,6 +754,44 @@ fn gather_and_wait_tells_them_apart() {
 }
 
 #[test]
+fn subprocesses_end_as_they_are_told_to() {
+    let lines = clocked("subprocesses", "250");
+    let expected = [
+        "the output of a program, and how it ended",
+        "to standard output",
+        "to standard error",
+        "exit status: 3",
+        "many at once take as long as one",
+        "20 of them have succeeded",
+        "forty of them, ten at a time",
+        "40 of them have succeeded",
+        "a pipe from one to the next",
+        "apple",
+        "pear",
+        "a talk with a program; others run meanwhile",
+        "    another green thread",
+        "good morning, indeed",
+        "fine weather, indeed",
+        "exit status: 0",
+        "for so long and no longer",
+        "None: it goes on",
+        "ended by signal Some(9)",
+        "Err(Elapsed): it was told nothing",
+        "exit status: 0",
+        "a program that does not exist",
+        "Err(NotFound)",
+    ];
+    assert_eq!(words(&lines), expected);
+    let times = |words: &str| {
+        let of_these = lines.iter().filter(|(_, it)| it == words);
+        of_these.filter_map(|(time, _)| *time).next().unwrap()
+    };
+    // One after another they would take twenty and forty units.
+    assert!(times("20 of them have succeeded") < 15.0);
+    assert!((4.0..30.0).contains(&times("40 of them have succeeded")));
+}
+
+#[test]
 fn timeouts_end_what_they_are_around() {
     let lines = clocked("timeouts", "250");
     let expected = [

@@ -60,6 +60,7 @@ cases! {
     a_long_series_of_waits_loses_no_wake_up: "a long series of waits loses no wake-up",
     a_mask_holds_the_failure_back: "a mask holds the failure back",
     who_has_not_started_never_runs: "who has not started never runs",
+    a_wait_for_a_child_has_its_own_limit: "a wait for a child has its own limit",
     leftovers_are_leaked: "leftovers are leaked",
     leftovers_that_can_fail_end: "leftovers that can fail end",
     leftovers_of_a_nested_run_live_on: "leftovers of a nested run live on",

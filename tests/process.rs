@@ -7,9 +7,10 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use support::{assert_success, in_child, is_child, must_end, scaled};
+use support::{HOUR, assert_success, in_child, is_child, must_end, scaled};
 use sylvan::os::unix::process::CommandExt;
 use sylvan::process::{self, Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use sylvan::task::{Reason, State};
@@ -55,6 +56,12 @@ fn children() -> HashSet<u32> {
     found
 }
 
+fn kill(pid: u32) {
+    // SAFETY: it takes numbers; the process is a child that has not been waited for.
+    let killed = unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
+    assert_eq!(killed, 0);
+}
+
 // ---- how they end
 
 #[test]
@@ -71,6 +78,10 @@ fn statuses_are_those_of_the_children() {
     });
     // From an OS thread as well.
     assert_eq!(sh("exit 8").status().unwrap().code(), Some(8));
+    let mut child = sh("sleep 0.1; exit 9").spawn().unwrap();
+    assert_eq!(child.wait_timeout(Duration::from_millis(5)).unwrap(), None);
+    assert!(timeout(Duration::from_millis(5), || child.wait()).is_err());
+    assert_eq!(child.wait().unwrap().code(), Some(9));
 }
 
 #[test]
@@ -189,6 +200,137 @@ fn what_is_dropped_goes_on() {
         let (reader, writer) = green_io::pipe().unwrap();
         drop(sh("sleep 0.1; echo here").stdout(writer).spawn().unwrap());
         assert_eq!(io::read_to_string(reader).unwrap(), "here\n");
+    });
+}
+
+#[test]
+fn what_is_left_behind_is_waited_for_when_others_are_started() {
+    if !alone("what_is_left_behind_is_waited_for_when_others_are_started") {
+        return;
+    }
+    must_end(|| {
+        sylvan::run(|| {
+            for _ in 0..30 {
+                // It ends when its input is closed, which it is by the drop.
+                drop(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap());
+            }
+            // Whoever is cancelled leaves a process that goes on.
+            let cancelled = timeout(Duration::from_millis(50), || {
+                Command::new("sleep").arg("3600").output()
+            });
+            assert!(cancelled.is_err());
+            let goes_on = |pid: &u32| {
+                let command = fs::read_to_string(format!("/proc/{pid}/cmdline"));
+                command.is_ok_and(|command| command.starts_with("sleep"))
+            };
+            let sleeper = children().into_iter().find(goes_on).unwrap();
+            while children() != HashSet::from([sleeper]) {
+                Command::new("true").status().unwrap();
+            }
+            kill(sleeper);
+            while !children().is_empty() {
+                Command::new("true").status().unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn without_a_descriptor_of_the_process_its_end_is_noticed_as_well() {
+    if !alone("without_a_descriptor_of_the_process_its_end_is_noticed_as_well") {
+        return;
+    }
+    forbid_pidfd_open();
+    let each = || {
+        let mut child = sh("read line; exit 5")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        for _ in 0..3 {
+            assert!(timeout(Duration::from_millis(5), || child.wait()).is_err());
+            assert_eq!(child.wait_timeout(Duration::from_millis(5)).unwrap(), None);
+        }
+        drop(stdin);
+        assert_eq!(child.wait().unwrap().code(), Some(5));
+        let mut child = Command::new("sleep").arg("3600").spawn().unwrap();
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        assert_eq!(sh("echo out").output().unwrap().stdout, b"out\n");
+    };
+    must_end(|| sylvan::run(each));
+    must_end(each);
+    let waits_as_such = || {
+        let waiter = thread::spawn(|| timeout(HOUR, || sh("sleep 0.1").status()));
+        while waiter.state() != State::Waiting(Reason::Child) {
+            thread::yield_now();
+        }
+        assert!(waiter.join().unwrap().unwrap().unwrap().success());
+    };
+    must_end(|| sylvan::run(waits_as_such));
+    assert_eq!(children(), HashSet::new());
+}
+
+/// From here on `pidfd_open` is not known to this thread and those that it starts, as it is not to older kernels.
+fn forbid_pidfd_open() {
+    let statement = |code: u32, jump_if: u8, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: jump_if,
+        jf: 0,
+        k,
+    };
+    let mut filter = [
+        // The number of the call is the first thing that the kernel shows a filter.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        statement(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            1,
+            libc::SYS_pidfd_open as u32,
+        ),
+        statement(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        statement(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
+        ),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the program is whole, and the kernel takes a copy of it.
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            ) == 0
+    };
+    assert!(done, "{}", io::Error::last_os_error());
+    // SAFETY: it takes numbers, and fails.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+    assert_eq!(opened, -1, "it has not been forbidden");
+}
+
+#[test]
+fn where_the_kernel_forgets_how_children_end_waiting_fails_as_std_s() {
+    if !alone("where_the_kernel_forgets_how_children_end_waiting_fails_as_std_s") {
+        return;
+    }
+    // SAFETY: to ignore a signal is always allowed.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let expected = std::process::Command::new("true").status().unwrap_err();
+    assert_eq!(expected.raw_os_error(), Some(libc::ECHILD));
+    must_end(|| {
+        sylvan::run(|| {
+            let error = Command::new("true").status().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
+            // Whether it has ended before it is waited for, or after that.
+            let mut child = sh("sleep 0.05").spawn().unwrap();
+            let error = child.wait().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
+        });
     });
 }
 
@@ -382,6 +524,24 @@ fn what_unix_adds_arrives() {
     });
 }
 
+#[test]
+fn a_program_that_this_one_becomes_has_its_streams() {
+    let name = "a_program_that_this_one_becomes_has_its_streams";
+    if !is_child() {
+        let output = in_child(name, &[]);
+        let written = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && written.contains("it has become this"),
+            "{written}"
+        );
+        return;
+    }
+    let mut command = sh("echo it has become this");
+    // Here its output is a pipe, and below it must not be.
+    assert_eq!(command.output().unwrap().stdout, b"it has become this\n");
+    panic!("{}", command.exec());
+}
+
 // ---- errors
 
 #[test]
@@ -481,6 +641,11 @@ macro_rules! complete {
             has_all::<ChildStdin>();
             has_all::<ChildStdout>();
             has_all::<ChildStderr>();
+            fn may_cross_an_unwinding<T: UnwindSafe + RefUnwindSafe>() {}
+            may_cross_an_unwinding::<Child>();
+            may_cross_an_unwinding::<ChildStdin>();
+            may_cross_an_unwinding::<ChildStdout>();
+            may_cross_an_unwinding::<ChildStderr>();
             fn becomes<A: Into<OwnedFd> + Into<Stdio> + AsRawFd + std::os::fd::AsFd>() {}
             becomes::<ChildStdin>();
             becomes::<ChildStdout>();

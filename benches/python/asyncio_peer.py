@@ -209,8 +209,22 @@ async def crawl():
     return result
 
 
+async def children():
+    tasks = number("tasks", 1)
+    each = -(-number("count", 1000) // tasks)
+
+    async def start_and_wait():
+        for _ in range(each):
+            process = await asyncio.create_subprocess_exec("true")
+            assert await process.wait() == 0
+
+    meter = Meter()
+    await asyncio.gather(*[start_and_wait() for _ in range(tasks)])
+    return meter.stop(tasks * each)
+
+
 if __name__ == "__main__":
-    names = [yields, spawns, memory, pingpong, stream, mutex, sleeps, timer, echo, hello, crawl]
+    names = [yields, spawns, memory, pingpong, stream, mutex, sleeps, timer, echo, hello, crawl, children]
     workloads = {function.__name__: function for function in names}
     workloads["yield"] = workloads.pop("yields")
     workloads["spawn"] = workloads.pop("spawns")

@@ -4,7 +4,7 @@ import http.client
 import time
 
 import gevent
-from gevent import queue, socket
+from gevent import queue, socket, subprocess
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.server import StreamServer
@@ -176,7 +176,20 @@ def crawl():
     return meter.stop_rate(pages)
 
 
+def children():
+    tasks = number("tasks", 1)
+    each = -(-number("count", 1000) // tasks)
+
+    def start_and_wait():
+        for _ in range(each):
+            assert subprocess.call(["true"]) == 0
+
+    meter = Meter()
+    gevent.joinall([gevent.spawn(start_and_wait) for _ in range(tasks)])
+    return meter.stop(tasks * each)
+
+
 if __name__ == "__main__":
-    names = [memory, pingpong, stream, mutex, sleeps, timer, echo, crawl]
+    names = [memory, pingpong, stream, mutex, sleeps, timer, echo, crawl, children]
     workloads = {function.__name__: function for function in names}
     common.run({"yield": yields, "spawn": spawns, **workloads})

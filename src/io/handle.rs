@@ -104,12 +104,10 @@ impl<T: AsFd> Io<T> {
     pub(crate) fn read_with<R>(
         &self,
         reason: Reason,
-        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
         let timeout = self.description().read_timeout().get();
-        self.perform(Direction::Read, reason, timeout, |fd| {
-            attempt(fd).map(|value| (value, false))
-        })
+        self.read_with_timeout(reason, timeout, attempt)
     }
 
     /// Waits for the write side as often as `attempt` says `WouldBlock`.
@@ -117,12 +115,10 @@ impl<T: AsFd> Io<T> {
     pub(crate) fn write_with<R>(
         &self,
         reason: Reason,
-        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
         let timeout = self.description().write_timeout().get();
-        self.perform(Direction::Write, reason, timeout, |fd| {
-            attempt(fd).map(|value| (value, false))
-        })
+        self.write_with_timeout(reason, timeout, attempt)
     }
 
     /// As [`read_with`](Self::read_with), for a stream's attempt to read `wanted` bytes.
@@ -198,6 +194,18 @@ impl<T: AsFd> Io<T> {
     #[cfg(feature = "http")]
     pub(crate) fn has_news(&self, ticket: Ticket) -> bool {
         self.description().source.has_news(ticket)
+    }
+
+    /// Waits for the read side under a limit of the call's own.
+    pub(crate) fn read_with_timeout<R>(
+        &self,
+        reason: Reason,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.perform(Direction::Read, reason, timeout, |fd| {
+            attempt(fd).map(|value| (value, false))
+        })
     }
 
     /// Waits for the write side under a limit of the call's own.

@@ -7,12 +7,13 @@ use std::{fmt, panic};
 
 use super::running::Running;
 use super::stdio::{ChildStderr, ChildStdin, ChildStdout};
-use crate::{thread, time};
+use crate::thread;
 
 /// A child process, started by [`Command::spawn`](super::Command::spawn).
 ///
-/// When it is dropped the process goes on, as std's does. What std leaves behind then is a zombie, unless the process
-/// had been waited for; here a zombie is removed if it has ended by the time of the drop.
+/// When it is dropped the process goes on, as std's does. std then leaves a zombie behind, unless the process had been
+/// waited for. Here it is waited for all the same: at once if it has ended, else when further processes are started. So
+/// whoever drops a `Child` must not wait for the number by other means.
 ///
 /// ```
 /// use sylvan::process::Command;
@@ -30,6 +31,7 @@ use crate::{thread, time};
 /// * [`wait`](Self::wait) and [`wait_with_output`](Self::wait_with_output) suspend the green thread, and so do the
 ///   pipes. A wait that is cancelled leaves the process as it is, and can be made again.
 /// * [`wait_timeout`](Self::wait_timeout) is not in std.
+/// * A process that ends unwatched leaves no zombie for long; see above.
 pub struct Child {
     running: Running,
     /// The own end of the process's standard input, if that is a pipe.
@@ -41,17 +43,17 @@ pub struct Child {
 }
 
 impl Child {
-    /// Takes over a process that has just been started. If that is not possible it is ended.
-    pub(super) fn adopt(mut process: process::Child) -> io::Result<Child> {
+    /// Takes over a process that has just been started.
+    pub(super) fn adopt(mut process: process::Child) -> Child {
         let stdin = process.stdin.take().map(ChildStdin::from);
         let stdout = process.stdout.take().map(ChildStdout::from);
         let stderr = process.stderr.take().map(ChildStderr::from);
-        Ok(Child {
-            running: Running::new(process)?,
+        Child {
+            running: Running::new(process),
             stdin,
             stdout,
             stderr,
-        })
+        }
     }
 
     /// The process as such, of which the pipes are left to others.
@@ -104,7 +106,7 @@ impl Child {
         self.running.wait()
     }
 
-    /// As [`wait`](Self::wait), for so long at most: `None` when the time is over.
+    /// As [`wait`](Self::wait), for so long at most: `None` when the time is over. The process goes on then.
     ///
     /// ```
     /// use std::time::Duration;
@@ -121,7 +123,8 @@ impl Child {
     ///
     /// What the system call gives.
     pub fn wait_timeout(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-        time::timeout(timeout, || self.wait()).ok().transpose()
+        drop(self.stdin.take());
+        self.running.wait_timeout(timeout)
     }
 
     /// How the process ended, if it has. Never suspends.
@@ -134,7 +137,8 @@ impl Child {
     }
 
     /// Suspends until the process has ended, and collects what it writes to its pipes meanwhile: both at once, so that
-    /// it cannot wait for the one while this waits for the other.
+    /// it cannot wait for the one while this waits for the other. (A second green thread reads the other pipe. To an OS thread
+    /// that runs none, the process-wide default runtime lends one.)
     ///
     /// ```
     /// use sylvan::process::{Command, Stdio};

@@ -2,15 +2,20 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{self, CommandArgs, CommandEnvs, ExitStatus, Output, Stdio};
 use std::{fmt, mem};
 
 use super::child::Child;
+use super::running;
 use crate::rt;
 
 /// The OS threads on which processes are started.
 static SPAWNERS: rt::Pool = rt::Pool::new("sylvan-spawn", 4);
+
+/// All three streams as the parent has them.
+const INHERIT: [fn() -> Stdio; 3] = [Stdio::inherit; 3];
 
 /// What is to be started, and how.
 ///
@@ -25,10 +30,13 @@ static SPAWNERS: rt::Pool = rt::Pool::new("sylvan-spawn", 4);
 /// # Differences from std
 ///
 /// * [`spawn`](Self::spawn), [`output`](Self::output) and [`status`](Self::status) suspend the green thread.
-/// * The process is started on an OS thread of a pool, for that takes the better part of a millisecond in which its
-///   thread is stopped. Only if there is something to be called between `fork` and `exec`
-///   ([`pre_exec`](crate::os::unix::process::CommandExt::pre_exec)) it is started on the caller's own: what is done there may be bound to
-///   the thread, as `PR_SET_PDEATHSIG` is.
+/// * The process is started on an OS thread of a pool, for its thread is stopped until the program has been found and
+///   loaded: 50 µs at best, a millisecond on a busy machine, and as long as a disk or a network takes. What a process has
+///   from the OS thread that starts it, such as the CPUs it may run on, is then the pool's.
+/// * Only if there is something to be called between `fork` and `exec`
+///   ([`pre_exec`](crate::os::unix::process::CommandExt::pre_exec)) it is started on the caller's own OS thread: what is done there may be bound
+///   to the thread, as `PR_SET_PDEATHSIG` is, and those of a pool end when they are not needed. All that run there wait
+///   meanwhile. It is a real `fork`, and takes milliseconds where much memory is in use.
 pub struct Command {
     inner: process::Command,
     /// Which of the standard streams were told what to be.
@@ -139,7 +147,7 @@ impl Command {
     ///
     /// [`NotFound`](io::ErrorKind::NotFound) if there is no such program; what else the system calls give.
     pub fn spawn(&mut self) -> io::Result<Child> {
-        self.start([Stdio::inherit, Stdio::inherit, Stdio::inherit])
+        self.start(INHERIT)
     }
 
     /// Starts it, suspends until it has ended, and returns what it has written.
@@ -200,9 +208,14 @@ impl Command {
         self.in_place = true;
     }
 
-    /// Starts it with these for the streams of which nothing was said.
-    fn start(&mut self, otherwise: [fn() -> Stdio; 3]) -> io::Result<Child> {
-        let [stdin, stdout, stderr] = otherwise;
+    /// Becomes the program.
+    pub(crate) fn exec(&mut self) -> io::Error {
+        self.tell(INHERIT);
+        self.inner.exec()
+    }
+
+    /// Says this of the streams of which nothing else was said, until the next time.
+    fn tell(&mut self, [stdin, stdout, stderr]: [fn() -> Stdio; 3]) {
         let told = self.told;
         if !told[0] {
             self.inner.stdin(stdin());
@@ -213,8 +226,14 @@ impl Command {
         if !told[2] {
             self.inner.stderr(stderr());
         }
+    }
+
+    /// Starts it with these for the streams of which nothing was said.
+    fn start(&mut self, otherwise: [fn() -> Stdio; 3]) -> io::Result<Child> {
+        self.tell(otherwise);
+        running::look_at_orphans();
         if self.in_place {
-            return Child::adopt(self.inner.spawn()?);
+            return self.inner.spawn().map(Child::adopt);
         }
         // It comes back, whatever becomes of the process.
         let mut command = mem::replace(&mut self.inner, process::Command::new(""));
@@ -226,7 +245,7 @@ impl Command {
             })
         });
         self.inner = command;
-        Child::adopt(child?)
+        child.map(Child::adopt)
     }
 }
 

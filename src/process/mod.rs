@@ -31,9 +31,13 @@
 //! program's own does no harm, unless it waits for children that are not its own. (Where SIGCHLD is *ignored* the kernel
 //! forgets how children ended, and waiting fails, as std's does.)
 //!
+//! Where no descriptor of the process can be had (Linux before 5.3, a filter that forbids `pidfd_open`, no descriptor
+//! left), a wait learns of the end up to 50 ms late.
+//!
 //! # Cancellation
 //!
-//! Whoever is cancelled while it waits leaves the child running, as when it is dropped.
+//! Whoever is cancelled while it waits leaves the child running, as when it is dropped: its pipes are closed, and it is
+//! not killed. A wait that takes `&mut Child` can be made again.
 
 pub use std::process::{
     CommandArgs, CommandEnvs, ExitCode, ExitStatus, Output, Stdio, Termination, abort, exit, id,

@@ -89,6 +89,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(memory());
     cases.extend(several_workers());
     cases.extend(sockets());
+    cases.extend(children());
     cases.extend(pools());
     cases
 }
@@ -447,6 +448,32 @@ fn sockets() -> Vec<Case> {
             20,
         )
         .peers(clients),
+    ]
+}
+
+/// Other programs, which run on whatever core is free.
+fn children() -> Vec<Case> {
+    let children = |name, title, tasks| {
+        let kind = Kind::Alone {
+            workload: "children",
+            work: vec![
+                AtOnce("tasks", tasks, tasks.min(5)),
+                Count("count", 1000, 200),
+            ],
+            pinned: false,
+        };
+        Case::new(name, title, kind)
+            .peers(vec![SYLVAN, TOKIO, TOKIO_MT, THREADS, ASYNCIO, GEVENT])
+            .metric("ns", "ns", true)
+            .also("cpu_ns", "CPU ns")
+    };
+    vec![
+        children(
+            "children",
+            "`true` started and waited for, one after another",
+            1,
+        ),
+        children("children-50", "the same, 50 at once", 50),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The workloads on sylvan.
 
+mod children;
 mod pools;
 mod sockets;
 mod tasks;
@@ -29,6 +30,7 @@ fn main() {
         ("echo", sockets::echo),
         ("hello", sockets::hello),
         ("crawl", sockets::crawl),
+        ("children", children::start_and_wait),
         ("ready-read", sockets::ready_read),
         ("pool-apply", pools::apply),
         ("pool-map", pools::map),

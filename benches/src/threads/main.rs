@@ -1,5 +1,6 @@
 //! The workloads on OS threads and std.
 
+mod children;
 mod sockets;
 mod tasks;
 mod waits;
@@ -21,6 +22,7 @@ fn main() {
         ("echo", sockets::echo),
         ("hello", sockets::hello),
         ("crawl", sockets::crawl),
+        ("children", children::start_and_wait),
     ]);
 }
 

@@ -1,5 +1,6 @@
 //! The workloads on tokio, in either flavour.
 
+mod children;
 mod sockets;
 mod tasks;
 mod waits;
@@ -27,6 +28,7 @@ fn main() {
         ("echo", sockets::echo),
         ("hello", sockets::hello),
         ("crawl", sockets::crawl),
+        ("children", children::start_and_wait),
     ]);
 }
 

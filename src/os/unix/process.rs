@@ -43,6 +43,20 @@ pub trait CommandExt: sealed::Sealed {
     where
         F: FnMut() -> io::Result<()> + Send + Sync + 'static;
 
+    /// As [`pre_exec`](Self::pre_exec), under its old name.
+    ///
+    /// # Safety
+    ///
+    /// As `pre_exec`.
+    #[deprecated(note = "use `pre_exec` instead")]
+    unsafe fn before_exec<F>(&mut self, f: F) -> &mut Command
+    where
+        F: FnMut() -> io::Result<()> + Send + Sync + 'static,
+    {
+        // SAFETY: the caller keeps to what std asks for.
+        unsafe { self.pre_exec(f) }
+    }
+
     /// Becomes the program, in this process. Returns only if that fails. Never suspends.
     fn exec(&mut self) -> io::Error;
 
@@ -75,7 +89,7 @@ impl CommandExt for Command {
     }
 
     fn exec(&mut self) -> io::Error {
-        self.as_std_mut().exec()
+        self.exec()
     }
 
     fn arg0<S: AsRef<OsStr>>(&mut self, arg: S) -> &mut Command {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::time::Duration;
 
 use sylvan::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use sylvan::process::Command;
 use sylvan::runtime::Runtime;
 use sylvan::sync::{Barrier, Condvar, OnceLock, RwLock, mpsc};
 use sylvan::task::{Cancelled, cancel_requested, mask};
@@ -55,6 +56,10 @@ const CASES: &[(&str, fn())] = &[
     (
         "who has not started never runs",
         who_has_not_started_never_runs,
+    ),
+    (
+        "a wait for a child has its own limit",
+        a_wait_for_a_child_has_its_own_limit,
     ),
     ("leftovers are leaked", leftovers_are_leaked),
     ("leftovers that can fail end", leftovers_that_can_fail_end),
@@ -507,6 +512,16 @@ impl Drop for CountsItsDrop {
     fn drop(&mut self) {
         self.0.fetch_add(1, SeqCst);
     }
+}
+
+fn a_wait_for_a_child_has_its_own_limit() {
+    sylvan::run(|| {
+        let mut child = Command::new("sleep").arg("3600").spawn().unwrap();
+        assert!(child.wait_timeout(SHORT).unwrap().is_none());
+        assert_cancelled(timeout(SHORT, || child.wait()).unwrap());
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+    });
 }
 
 fn leftovers_are_leaked() {
