@@ -40,7 +40,7 @@ use crate::rt::Ticket;
 /// * `connect`, `read`, `write` and `peek` suspend the green thread. On a plain OS thread they block, as
 ///   std's do. Several green threads may read, or write, one stream: they take turns in the order
 ///   in which they came.
-/// * `write` may write less than it is given, as [`Write`] allows and as std's does on a stream in
+/// * `write` may write less than it is given, as [`Write`](io::Write) allows and as std's does on a stream in
 ///   non-blocking mode; `write_all` writes all.
 /// * The descriptor is in the mode that was set by [`set_nonblocking`](Self::set_nonblocking), blocking at
 ///   first, so whoever it is given to finds what std would give. Only on descriptors 0 to 2 is
