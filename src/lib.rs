@@ -41,11 +41,16 @@
 //! * [`select!`] waits for whichever of several things comes first.
 //! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
+//! * [`fs`] is `std::fs`, [`process`] is `std::process`, [`os`] has what Unix and Linux add.
 //! * [`server`] has servers: a green thread for each connection, at most so many at once.
 //! * [`offload`] runs what blocks in the kernel on OS threads of its own.
 #![cfg_attr(
     feature = "http",
     doc = "* [`http`] has what aiohttp has, sessions, and a server, over all of this."
+)]
+#![cfg_attr(
+    feature = "process-pool",
+    doc = "* [`process_pool`] calls functions in other processes, many at once in each."
 )]
 //!
 //! Who knows asyncio or gevent finds what they have, row by row, in the [`guide`].

@@ -63,10 +63,7 @@ const ASYNCIO: &[&str] = &[
 const LATER: &[(&str, &str)] = &[];
 
 /// Rows whose case shows a part, and what is missing of the rest.
-const PARTLY: &[(&str, &str)] = &[(
-    "subprocess, os, signal, fileobject",
-    "process, fs, standard streams and pipes",
-)];
+const PARTLY: &[(&str, &str)] = &[("subprocess, os, signal, fileobject", "standard streams")];
 
 const CASES: &[(&str, fn())] = &[
     ("spawn, spawn_later, Greenlet, getcurrent", greenlets),

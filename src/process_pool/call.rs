@@ -168,7 +168,9 @@ mod tests {
         let call = Call::two(|a: u8, b: u8| a - b).unwrap();
         let mut result = Vec::new();
         let callee = call.find().unwrap();
-        callee.call(&encode(&(7, 2)).unwrap(), &mut result).unwrap();
+        callee
+            .call(&encode(&(7_u8, 2_u8)).unwrap(), &mut result)
+            .unwrap();
         assert_eq!(decode::<u8>(&result), Ok(5));
     }
 
