@@ -204,6 +204,26 @@ fn large_files_come_whole() {
 }
 
 #[test]
+fn a_read_to_the_end_that_is_left_has_what_was_read_and_no_more() {
+    sylvan::run(|| {
+        let folder = Folder::new();
+        fifo(&folder.path("pipe"));
+        let path = folder.path("pipe");
+        let writer = thread::spawn(move || {
+            let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
+            pipe.write_all(b"half").unwrap();
+            pipe
+        });
+        let mut reader = File::open(folder.path("pipe")).unwrap();
+        let _open = writer.join().unwrap();
+        let mut bytes = b"<".to_vec();
+        let left = timeout(Duration::from_millis(20), || reader.read_to_end(&mut bytes));
+        assert!(left.is_err());
+        assert_eq!(bytes, b"<half");
+    });
+}
+
+#[test]
 fn options_open_as_std_s_do() {
     everywhere(|folder| {
         let path = folder.path("a");
@@ -573,6 +593,7 @@ fn a_ticker_goes_on_beside_a_terminal() {
             }
             master
         });
+        assert_eq!(terminal.read(&mut []).unwrap(), 0, "that needs no typist");
         let mut line = [0; 64];
         let count = terminal.read(&mut line).unwrap();
         terminal.write_all(b"answer").unwrap();

@@ -276,17 +276,11 @@ impl Read for &File {
         let start = buf.len();
         // One more than there is, to see the end.
         buf.try_reserve(self.rest().saturating_add(1))?;
+        let mut filling = Filling { end: start, buf };
         loop {
-            let length = buf.len();
-            if buf.capacity() == length {
-                buf.try_reserve(length.clamp(32, 1 << 20))?;
-            }
-            buf.resize(buf.capacity(), 0);
-            let read = self.read(&mut buf[length..]);
-            buf.truncate(length + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Ok(buf.len() - start),
-                Ok(_) => {}
+            match self.read(filling.room()?) {
+                Ok(0) => return Ok(filling.end - start),
+                Ok(count) => filling.end += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -299,6 +293,32 @@ impl Read for &File {
         let text = into_text(bytes)?;
         buf.push_str(&text);
         Ok(text.len())
+    }
+}
+
+/// A vector that is being filled. What lies behind the end is zeroes, written once, and goes when this is dropped, however
+/// that comes.
+struct Filling<'a> {
+    buf: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl Filling<'_> {
+    /// Where there is room for more; never empty.
+    fn room(&mut self) -> io::Result<&mut [u8]> {
+        if self.end == self.buf.capacity() {
+            self.buf.try_reserve(self.end.clamp(32, 1 << 20))?;
+        }
+        if self.buf.len() < self.buf.capacity() {
+            self.buf.resize(self.buf.capacity(), 0);
+        }
+        Ok(&mut self.buf[self.end..])
+    }
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        self.buf.truncate(self.end);
     }
 }
 

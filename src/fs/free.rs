@@ -40,31 +40,8 @@ fn offload_two<R: Send + 'static>(
 ///
 /// As [std's](std::fs::read).
 pub fn read<P: AsRef<Path>>(path: P) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let size = usize::try_from(file.metadata()?.len()).unwrap_or(0);
     let mut bytes = Vec::new();
-    // One more than there is, to see the end.
-    bytes.try_reserve_exact(size.saturating_add(1))?;
-    bytes.resize(bytes.capacity(), 0);
-    let mut length = 0;
-    loop {
-        match file.read(&mut bytes[length..]) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        // All of a file that was not empty; the files of /proc say they are.
-        if length == size {
-            break;
-        }
-        if length == bytes.len() {
-            // It has grown, or does not know its size.
-            bytes.try_reserve(length.clamp(1 << 10, 1 << 20))?;
-            bytes.resize(bytes.capacity(), 0);
-        }
-    }
-    bytes.truncate(length);
+    File::open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -137,14 +137,17 @@ impl AnyFd {
         let wanted = total(bufs.iter().map(|buf| buf.len()));
         let wait = || self.wait(Direction::Read);
         let in_place = |fd: BorrowedFd<'_>| read_now(fd, bufs, position);
-        match self.in_place(&self.no_reads_in_place, wanted, Direction::Read, in_place)? {
-            Some(count) => return Ok(count),
-            None if self.kind == Kind::Stream => wait()?,
-            None => {}
+        if let Some(count) =
+            self.in_place(&self.no_reads_in_place, wanted, Direction::Read, in_place)?
+        {
+            return Ok(count);
         }
         let Some(buf) = bufs.iter_mut().find(|buf| !buf.is_empty()) else {
             return Ok(0);
         };
+        if self.kind == Kind::Stream {
+            wait()?;
+        }
         let wanted = buf.len().min(MOST_OFFLOADED);
         loop {
             let file = self.file().clone();
