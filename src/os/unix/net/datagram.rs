@@ -1,10 +1,8 @@
 //! [`UnixDatagram`].
 
 use std::io;
-use std::net::Shutdown;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use super::address::{WAITERS, for_socket, of_path, of_sender};
 use crate::io::{self as door, Io};
@@ -87,35 +85,6 @@ impl UnixDatagram {
         self.io.get().connect_addr(socket_addr)
     }
 
-    /// Another handle on the same socket, with a descriptor of its own.
-    ///
-    /// # Errors
-    ///
-    /// If the process has no descriptors left.
-    pub fn try_clone(&self) -> io::Result<UnixDatagram> {
-        let duplicate = self.io.get().try_clone()?;
-        let io = self.io.share(duplicate);
-        Ok(UnixDatagram { io })
-    }
-
-    /// The address of this end.
-    ///
-    /// # Errors
-    ///
-    /// What the system call gives.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get().local_addr()
-    }
-
-    /// The address of the other end, if it is connected.
-    ///
-    /// # Errors
-    ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get().peer_addr()
-    }
-
     /// Receives a datagram, and where it comes from. Suspends until there is one. What does not fit into the buffer is
     /// lost.
     ///
@@ -195,82 +164,7 @@ impl UnixDatagram {
         self.io
             .write_with(Reason::UnixWrite, |fd| door::send(fd, buf))
     }
-
-    /// Limits how long receiving waits; `None` is no limit. When the time is over it returns `WouldBlock`, as std does.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the limit is zero.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.io.get().set_read_timeout(timeout)?;
-        self.io.set_read_timeout(timeout);
-        Ok(())
-    }
-
-    /// Limits how long sending waits, as [`set_read_timeout`](Self::set_read_timeout) does for receiving.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the limit is zero.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.io.get().set_write_timeout(timeout)?;
-        self.io.set_write_timeout(timeout);
-        Ok(())
-    }
-
-    /// The limit set by [`set_read_timeout`](Self::set_read_timeout), rounded by the kernel to its ticks.
-    ///
-    /// # Errors
-    ///
-    /// What the system call gives.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        self.io.get().read_timeout()
-    }
-
-    /// The limit set by [`set_write_timeout`](Self::set_write_timeout), rounded by the kernel to its ticks.
-    ///
-    /// # Errors
-    ///
-    /// What the system call gives.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        self.io.get().write_timeout()
-    }
-
-    /// Makes the calls that would wait return `WouldBlock` instead, or wait again.
-    ///
-    /// # Errors
-    ///
-    /// What the system call gives.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.io.set_nonblocking(nonblocking)
-    }
-
-    /// Takes the error that is pending on the socket, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// What the system call gives.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.get().take_error()
-    }
-
-    /// Shuts one direction down, or both; whoever waits there, on any clone, wakes up.
-    ///
-    /// # Errors
-    ///
-    /// What the system call gives.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.io.get().shutdown(how)
-    }
-
-    fn adopt(socket: net::UnixDatagram) -> UnixDatagram {
-        let io = Io::adopt(socket);
-        UnixDatagram { io }
-    }
-
-    fn release(self) -> net::UnixDatagram {
-        self.io.into_inner()
-    }
 }
 
+super::methods::socket_methods!(UnixDatagram, net::UnixDatagram);
 crate::io::adopted_traits!(UnixDatagram, net::UnixDatagram);

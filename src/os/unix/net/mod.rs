@@ -40,6 +40,7 @@ pub use std::os::unix::net::SocketAddr;
 mod address;
 mod datagram;
 mod listener;
+mod methods;
 mod stream;
 
 pub use datagram::UnixDatagram;
