@@ -10,7 +10,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use support::{HOUR, assert_success, in_child, is_child, must_end, scaled};
+use support::{
+    HOUR, assert_success, children, in_child, is_child, must_end, open_descriptors, scaled,
+};
 use sylvan::os::unix::process::CommandExt;
 use sylvan::process::{self, Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use sylvan::task::{Reason, State};
@@ -36,24 +38,6 @@ fn set_limit(limit: &libc::rlimit) {
     // SAFETY: the record is valid.
     let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) };
     assert_eq!(set, 0);
-}
-
-fn open_descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-fn children() -> HashSet<u32> {
-    let mut found = HashSet::new();
-    for task in fs::read_dir("/proc/self/task").unwrap() {
-        let children = fs::read_to_string(task.unwrap().path().join("children"));
-        let children = children.unwrap_or_default();
-        found.extend(
-            children
-                .split_whitespace()
-                .map(|pid| pid.parse::<u32>().unwrap()),
-        );
-    }
-    found
 }
 
 fn kill(pid: u32) {

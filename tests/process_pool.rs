@@ -6,6 +6,8 @@ mod support;
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{self, Command, Stdio};
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use serde::{Deserialize, Serialize, Serializer};
-use support::{Numbers, scaled};
+use support::{Numbers, children, scaled};
 use sylvan::process_pool::{self, Builder, Job, JobError, Pool, Process, Worker};
 use sylvan::time::timeout;
 use sylvan::{task, thread};
@@ -97,20 +99,6 @@ fn must_end_soon(pids: &[u32]) {
         assert!(start.elapsed() < LONG, "these go on: {pids:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn children_of_this_process() -> HashSet<u32> {
-    let mut found = HashSet::new();
-    for task in fs::read_dir("/proc/self/task").unwrap() {
-        let children = fs::read_to_string(task.unwrap().path().join("children"));
-        let children = children.unwrap_or_default();
-        found.extend(
-            children
-                .split_whitespace()
-                .map(|pid| pid.parse::<u32>().unwrap()),
-        );
-    }
-    found
 }
 
 // ---- what jobs give
@@ -583,6 +571,25 @@ fn a_terminated_pool_cancels_all_and_leaves_no_process() {
 }
 
 #[test]
+fn a_process_that_does_not_stop_when_it_is_told_to_is_ended() {
+    sylvan::run(|| {
+        let pool = pool(1);
+        let pid = pool.apply(own_id, ()).unwrap();
+        // What it leaves behind keeps the hub, so that the process hears nothing any more.
+        let leave = |()| {
+            thread::spawn(|| {
+                nap(50);
+                compute_for_ever(());
+            });
+        };
+        assert_eq!(pool.apply(leave, ()), Ok(()));
+        nap(100);
+        pool.join();
+        assert!(!is_alive(pid));
+    });
+}
+
+#[test]
 fn a_pool_that_is_dropped_leaves_no_process() {
     let pids = sylvan::run(|| {
         let pool = pool(2);
@@ -597,10 +604,7 @@ fn a_pool_that_is_dropped_leaves_no_process() {
     must_end_soon(&pids);
     // Waited for as well: nothing of them is left to this process.
     let start = Instant::now();
-    while pids
-        .iter()
-        .any(|pid| children_of_this_process().contains(pid))
-    {
+    while pids.iter().any(|pid| children().contains(pid)) {
         assert!(start.elapsed() < LONG, "a zombie is left");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -696,6 +700,26 @@ fn run_alone(test: &str, variable: &str) -> Command {
     command
 }
 
+/// Tells whoever has started this process the numbers of the pool's.
+fn tell_pids(pool: &Pool) {
+    let processes = pool.stats().processes;
+    let pids: Vec<_> = processes.iter().map(|it| it.pid.to_string()).collect();
+    println!("\npids: {}", pids.join(" "));
+    std::io::stdout().flush().unwrap();
+}
+
+/// What such a process tells.
+fn told_pids(lines: &mut impl Iterator<Item = String>) -> Vec<u32> {
+    let pids = lines.find_map(|line| line.strip_prefix("pids: ").map(str::to_owned));
+    let pids = pids.unwrap();
+    pids.split(' ').map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn lines_of(process: &mut process::Child) -> impl Iterator<Item = String> + use<> {
+    let stdout = process.stdout.take().unwrap();
+    BufReader::new(stdout).lines().map(Result::unwrap)
+}
+
 #[test]
 fn a_forgotten_init_is_told_at_once() {
     if env::var_os("SYLVAN_TEST_FORGETS").is_some() {
@@ -736,14 +760,7 @@ fn processes_end_with_a_parent_that_is_killed() {
         while pool.stats().running < 2 {
             std::thread::yield_now();
         }
-        let pids: Vec<_> = pool
-            .stats()
-            .processes
-            .iter()
-            .map(|it| it.pid.to_string())
-            .collect();
-        println!("\npids: {}", pids.join(" "));
-        std::io::stdout().flush().unwrap();
+        tell_pids(&pool);
         loop {
             std::thread::park();
         }
@@ -753,16 +770,7 @@ fn processes_end_with_a_parent_that_is_killed() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(parent.stdout.take().unwrap()).lines();
-    let pids = lines.map(Result::unwrap).find_map(|line| {
-        let pids = line.strip_prefix("pids: ")?;
-        Some(
-            pids.split(' ')
-                .map(|pid| pid.parse().unwrap())
-                .collect::<Vec<u32>>(),
-        )
-    });
-    let pids = pids.unwrap();
+    let pids = told_pids(&mut lines_of(&mut parent));
     assert_eq!(pids.len(), 3);
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     parent.kill().unwrap();
@@ -783,14 +791,7 @@ fn after_a_ctrl_c_processes_end_quietly() {
         let runtime = runtime.cancel_on_ctrl_c(true).build().unwrap();
         let outcome = runtime.try_run(|| {
             let pool = pool(2);
-            let pids: Vec<_> = pool
-                .stats()
-                .processes
-                .iter()
-                .map(|it| it.pid.to_string())
-                .collect();
-            println!("\npids: {}", pids.join(" "));
-            std::io::stdout().flush().unwrap();
+            tell_pids(&pool);
             pool.map(nap, [3_600_000; 8])
         });
         runtime.close();
@@ -806,17 +807,8 @@ fn after_a_ctrl_c_processes_end_quietly() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(parent.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
-    let pids = lines.find_map(|line| {
-        let pids = line.strip_prefix("pids: ")?;
-        Some(
-            pids.split(' ')
-                .map(|pid| pid.parse().unwrap())
-                .collect::<Vec<u32>>(),
-        )
-    });
+    let mut lines = lines_of(&mut parent);
+    let pids = told_pids(&mut lines);
     // As the terminal does: to all of the group.
     // SAFETY: it takes two numbers.
     unsafe { libc::kill(-parent.id().cast_signed(), libc::SIGINT) };
@@ -830,7 +822,43 @@ fn after_a_ctrl_c_processes_end_quietly() {
         .unwrap();
     assert!(parent.wait().unwrap().success());
     assert_eq!(errors, "", "nothing is said");
-    must_end_soon(&pids.unwrap());
+    must_end_soon(&pids);
+}
+
+#[test]
+fn a_program_with_more_rights_than_who_started_it_is_nobody_s_process() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+    // SAFETY: it only returns a number.
+    if unsafe { libc::geteuid() } != 0 {
+        return println!("not root: no program of another user's can be made");
+    }
+    let own = env::current_exe().unwrap();
+    let copy = own.with_file_name(format!("set-user-id-{}", process::id()));
+    fs::copy(&own, &copy).unwrap();
+    // Is it taken for a process of a pool, whoever says so?
+    let serves = |mode: u32| {
+        chown(&copy, Some(65534), Some(65534)).unwrap();
+        fs::set_permissions(&copy, PermissionsExt::from_mode(mode)).unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let theirs = fs::File::from(OwnedFd::from(theirs));
+        let name = theirs.metadata().unwrap();
+        let mut program = Command::new(&copy)
+            .args(["worker_entry", "--exact"])
+            .env("SYLVAN_WORKER", format!("{}:{}", name.dev(), name.ino()))
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(ours);
+        // One that serves misses its parent; one that does not has a test that passes.
+        !program.wait().unwrap().success()
+    };
+    let (usual, set_user_id) = (serves(0o755), serves(0o4755));
+    fs::remove_file(&copy).unwrap();
+    assert!(usual, "it serves whoever starts it");
+    assert!(!set_user_id);
 }
 
 // ---- hostile processes

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::os::unix::process::CommandExt;
 use crate::process::{ChildStderr, Command, ExitStatus, Running, Stdio};
@@ -63,8 +64,12 @@ impl Child {
         let _ = self.0.kill();
     }
 
-    /// Suspends until it has ended.
-    pub(super) fn wait(&self) -> io::Result<ExitStatus> {
+    /// Suspends until it has ended, which it is made to after some time.
+    pub(super) fn wait_or_kill(&self, patience: Duration) -> io::Result<ExitStatus> {
+        if let Some(status) = self.0.wait_timeout(patience)? {
+            return Ok(status);
+        }
+        self.kill();
         self.0.wait()
     }
 }
@@ -117,11 +122,13 @@ pub(super) fn take_link() -> io::Result<Option<OwnedFd>> {
     Ok(Some(link))
 }
 
-/// Is the standard input of this process a link that nobody has taken?
+/// Is the standard input of this process a link that nobody has taken? Of a program with more rights than whoever
+/// started it never: what comes over a link is called.
 pub(super) fn has_link() -> bool {
-    env::var(VARIABLE).is_ok_and(|expected| {
-        identity(io::stdin().as_fd()).is_ok_and(|identity| identity == expected)
-    })
+    !rt::is_privileged()
+        && env::var(VARIABLE).is_ok_and(|expected| {
+            identity(io::stdin().as_fd()).is_ok_and(|identity| identity == expected)
+        })
 }
 
 /// What names an open file among all that are open now.

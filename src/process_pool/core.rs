@@ -9,7 +9,7 @@
 //! * a cancel takes a submission out of the queue; of a flight it only tells the worker, whose answer comes or whose
 //!   death does;
 //! * a time-out answers and leaves the flight behind, `abandoned`, to hold the place until the worker has answered. One
-//!   that does not is ended: it computes, or is stopped.
+//!   that does not is ended: it computes, or is stopped. So is one that does not end when it was told to.
 //!
 //! A worker gets a job only in answer to a pull; of those who have asked, the one with the fewest flights does. (A job
 //! of several frames takes long to arrive, and only then does its worker ask again. So that a small one may overtake it,
@@ -32,6 +32,9 @@ use super::wire::{
 use crate::rt::{self, Instant};
 use crate::sync::Event;
 use crate::sync::mpsc::Sender;
+
+/// How long one that was told to stop may take.
+pub(super) const TO_STOP: Duration = Duration::from_secs(5);
 
 /// What a call gave: its result as bytes, or why there is none.
 pub(super) type Outcome = Result<Vec<u8>, JobError>;
@@ -83,8 +86,9 @@ pub(super) struct Worker {
     wants: bool,
     /// It has asked for the one that is large and takes long to arrive: another may overtake that.
     wants_more: bool,
-    /// It was told that no more jobs come.
+    /// It was told that no more jobs come, and has until then to end.
     stopping: bool,
+    stop_by: Instant,
     /// How many jobs it was sent, and how many it has answered.
     sent: u64,
     answered: u64,
@@ -99,6 +103,7 @@ impl Worker {
             wants: false,
             wants_more: false,
             stopping: false,
+            stop_by: Instant::NEVER,
             sent: 0,
             answered: 0,
         }
@@ -219,13 +224,14 @@ impl Core {
     /// See the module's text.
     pub(super) fn cancel(&self, id: u64) {
         let mut told = Told::default();
+        let mut alarm = false;
         let mut state = self.state.lock();
         if let Some(at) = state.queue.iter().position(|(queued, _)| *queued == id) {
             if let Some((_, submission)) = state.queue.remove(at) {
                 state.counts.cancelled += u64::from(submission.items);
                 told.say(submission, &Err(JobError::Cancelled));
             }
-            self.stop_if_done(&mut state);
+            alarm = self.stop_if_done(&mut state);
         }
         for worker in state.seats.iter_mut().flatten() {
             if let Some(flight) = worker.flights.get_mut(&id)
@@ -236,6 +242,7 @@ impl Core {
             }
         }
         drop(state);
+        self.ring(alarm);
         told.tell();
     }
 
@@ -243,7 +250,9 @@ impl Core {
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
         state.phase = state.phase.max(Phase::Closed);
-        self.stop_if_done(&mut state);
+        let alarm = self.stop_if_done(&mut state);
+        drop(state);
+        self.ring(alarm);
     }
 
     /// Ends all processes; what was not done is cancelled.
@@ -326,7 +335,9 @@ impl Core {
             return false;
         }
         state.seats[seat] = Some(worker);
-        self.stop_if_done(&mut state);
+        let alarm = self.stop_if_done(&mut state);
+        drop(state);
+        self.ring(alarm);
         true
     }
 
@@ -342,8 +353,7 @@ impl Core {
             Kind::Result => self.settle(&mut state, seat, message, &mut told),
             _ => Err(Violation("a message that only a pool sends")),
         };
-        let alarm = self.dispatch(&mut state);
-        self.stop_if_done(&mut state);
+        let alarm = self.dispatch(&mut state) | self.stop_if_done(&mut state);
         drop(state);
         self.ring(alarm);
         told.tell();
@@ -388,8 +398,7 @@ impl Core {
                 told.say(submission, &Err(JobError::died(status, words.to_owned())));
             }
         }
-        let alarm = self.dispatch(&mut state);
-        self.stop_if_done(&mut state);
+        let alarm = self.dispatch(&mut state) | self.stop_if_done(&mut state);
         drop(state);
         self.ring(alarm);
         told.tell();
@@ -462,6 +471,11 @@ impl Core {
         let mut timed_out = 0;
         let mut state = self.state.lock();
         for worker in state.seats.iter_mut().flatten() {
+            if worker.stop_by <= now {
+                worker.child.kill();
+                worker.stop_by = Instant::NEVER;
+            }
+            next = next.min(worker.stop_by);
             for (id, flight) in &mut worker.flights {
                 if flight.deadline > now {
                     next = next.min(flight.deadline);
@@ -623,16 +637,21 @@ impl Core {
         Ok(())
     }
 
-    /// Tells those who have nothing to do, and will have nothing, that they may go.
-    fn stop_if_done(&self, state: &mut State) {
+    /// Tells those who have nothing to do, and will have nothing, that they may go. Returns whether the clock has something
+    /// new to look at.
+    fn stop_if_done(&self, state: &mut State) -> bool {
+        let mut alarm = false;
         let nothing_comes = state.phase == Phase::Closed && state.queue.is_empty();
         for worker in state.seats.iter_mut().flatten() {
             let done = nothing_comes || worker.has_had_enough(&self.settings);
             if done && worker.flights.is_empty() && !worker.stopping {
                 worker.stopping = true;
+                worker.stop_by = Instant::after(TO_STOP);
+                alarm = true;
                 worker.say(Outgoing::bare(Kind::Stop, 0));
             }
         }
+        alarm
     }
 }
 

@@ -21,10 +21,10 @@ impl Link {
         Ok((Link { stream: ours }, theirs.into()))
     }
 
-    /// Limits the waits of [`next_message`](Self::next_message).
-    pub(super) fn limit_reads(&self, limit: Option<Duration>) {
-        // It is not zero, and nothing else can be wrong with it.
-        let _ = self.stream.set_read_timeout(limit);
+    /// Limits each wait for the other side, to read or to write.
+    pub(super) fn limit_waits(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(limit)?;
+        self.stream.set_write_timeout(limit)
     }
 
     /// Suspends until a whole message has come. `None`: the other side has closed, between two messages.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::builder::Settings;
 use super::call;
 use super::child::{self, Child, Tail};
-use super::core::{Core, Worker};
+use super::core::{Core, TO_STOP, Worker};
 use super::error::JobError;
 use super::link::{Link, invalid};
 use super::wire::{Assembly, Hello, Kind, Outgoing, Ready, VERSION};
@@ -17,12 +17,9 @@ use crate::process::ChildStderr;
 use crate::rt::Image;
 use crate::sync::mpsc::{self, Sender};
 use crate::thread::{self, JoinHandle};
-use crate::time;
 
 /// How long a process may take from the end of its link, or of itself, to the end of what it writes.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// How long one that was told to stop may take.
-const TO_STOP: Duration = Duration::from_secs(5);
 /// How long to wait before the second attempt to start a process, and at most before any.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -100,7 +97,7 @@ fn start(settings: &Settings) -> io::Result<Started> {
             // A job may have a message of each kind under way.
             let parts = settings.concurrency.saturating_add(1);
             assembly.set_bounds(parts, settings.max_message_size);
-            link.limit_reads(None);
+            link.limit_waits(None)?;
             Ok(Started {
                 child: Arc::new(child),
                 link: Arc::new(link),
@@ -110,7 +107,7 @@ fn start(settings: &Settings) -> io::Result<Started> {
             })
         }
         Err(error) => {
-            let status = wait_or_kill(&child, LAST_WORDS)?;
+            let status = child.wait_or_kill(LAST_WORDS)?;
             let _read = stderr.join_timeout(LAST_WORDS);
             Err(explain(&error, status, &tail.text()))
         }
@@ -125,7 +122,7 @@ fn read_stderr(stderr: ChildStderr, tail: Arc<Tail>) -> io::Result<JoinHandle<io
 
 /// The first messages of both sides.
 fn greet(link: &Link, assembly: &mut Assembly, settings: &Settings) -> io::Result<()> {
-    link.limit_reads(Some(settings.start_timeout));
+    link.limit_waits(Some(settings.start_timeout))?;
     let build = Image::own().map_or(0, Image::identity);
     let hello = Hello {
         version: VERSION,
@@ -174,17 +171,6 @@ fn explain(error: &io::Error, status: ExitStatus, words: &str) -> io::Error {
     io::Error::other(format!("a process of the pool: {why}{colon}{words}"))
 }
 
-/// Suspends until it has ended, which it is made to after some time.
-fn wait_or_kill(child: &Child, patience: Duration) -> io::Result<ExitStatus> {
-    match time::timeout(patience, || child.wait()) {
-        Ok(status) => status,
-        Err(_elapsed) => {
-            child.kill();
-            child.wait()
-        }
-    }
-}
-
 impl Attendance<'_> {
     /// Lets it work until it ends. Returns whether it has done anything, or was not to.
     fn serve(&self, started: Started, first: Option<Sender<io::Result<()>>>) -> io::Result<bool> {
@@ -229,7 +215,7 @@ impl Attendance<'_> {
             None if self.core.is_stopping(self.seat) => TO_STOP,
             None => LAST_WORDS,
         };
-        let status = wait_or_kill(&child, patience);
+        let status = child.wait_or_kill(patience);
         let _read = stderr.join_timeout(LAST_WORDS);
         let mut words = tail.text();
         if let Some(why) = broken {

@@ -101,5 +101,5 @@ pub(crate) use crate::sys::sync::{Mutex, MutexGuard, OnceLock};
 #[cfg(feature = "process-pool")]
 pub(crate) use crate::sys::{
     poll::wait_for_hangup,
-    process::{exit_at_once, stdin_from_null},
+    process::{exit_at_once, is_privileged, stdin_from_null},
 };

@@ -55,6 +55,13 @@ pub(crate) fn exit_at_once(status: c_int) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Has the program more rights than whoever started it (set-user-ID)? Its environment is not to be believed then.
+#[cfg(feature = "process-pool")]
+pub(crate) fn is_privileged() -> bool {
+    // SAFETY: it only returns a number.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// Makes standard input empty. Whatever it was is closed.
 #[cfg(feature = "process-pool")]
 pub(crate) fn stdin_from_null() -> io::Result<()> {

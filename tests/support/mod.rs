@@ -3,6 +3,7 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, missing_docs)]
 
+use std::collections::HashSet;
 use std::process::{Command, Output};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -49,6 +50,23 @@ pub fn in_child(test: &str, variables: &[(&str, &str)]) -> Output {
         .envs(variables.iter().copied())
         .output()
         .unwrap()
+}
+
+/// The child processes of this one, those included that have ended and were not waited for.
+pub fn children() -> HashSet<u32> {
+    let mut found = HashSet::new();
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let children = std::fs::read_to_string(task.unwrap().path().join("children"));
+        let children = children.unwrap_or_default();
+        let numbers = children.split_whitespace();
+        found.extend(numbers.map(|pid| pid.parse::<u32>().unwrap()));
+    }
+    found
+}
+
+/// How many descriptors this process has open.
+pub fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Fails with what the child wrote if it failed, or if there is no such test.
