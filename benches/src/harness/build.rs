@@ -60,7 +60,14 @@ impl Programs {
             Ok(()) => self.has_go = true,
             Err(message) => self.skipped.push(format!("Go is left out: {message}")),
         }
-        for module in ["asyncio", "uvloop", "aiohttp", "gevent"] {
+        for module in [
+            "asyncio",
+            "uvloop",
+            "aiohttp",
+            "gevent",
+            "aiomultiprocess",
+            "multiprocessing",
+        ] {
             let there = succeed(Command::new("python3").args(["-c", &format!("import {module}")]));
             if let Err(message) = &there {
                 self.skipped
