@@ -37,7 +37,6 @@ const NAMES: &[(&str, &[&str])] = &[
             "src/io/",
             "src/net/",
             "src/os/",
-            "src/process.rs",
             "src/signal.rs",
         ],
     ),
@@ -46,6 +45,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("ureq", &["src/http"]),
     ("ureq_proto", &["src/http"]),
     ("cookie_store", &["src/http"]),
+    ("postcard", &["src/process_pool/call.rs"]),
     ("serde", &["src/http", "src/process_pool"]),
 ];
 

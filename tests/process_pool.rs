@@ -232,6 +232,14 @@ fn what_is_too_large_is_told_on_both_sides() {
     );
     let sizes = pool.map(|size: usize| vec![0_u8; size].len(), [99_000, 200_000]);
     assert_eq!(sizes, Ok(vec![99_000, 200_000]));
+    // What fits alone goes alone.
+    let items = [10, 45_000, 90_000, 10, 99_000, 99_000].map(|size| vec![7_u8; size]);
+    let lengths = items.iter().map(Vec::len).collect::<Vec<_>>();
+    for chunk in [1, 10] {
+        let jobs = pool.jobs().chunk_size(chunk);
+        let mapped = jobs.map(|bytes: Vec<u8>| bytes.len(), items.clone());
+        assert_eq!(mapped.as_ref(), Ok(&lengths));
+    }
     assert_eq!(pool.stats().died, 0);
 }
 

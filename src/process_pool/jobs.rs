@@ -229,7 +229,10 @@ impl Options {
     }
 }
 
-/// Appends an argument to those of a chunk.
+/// What a job has beside its arguments, at most.
+pub(super) const SURPLUS: usize = 64;
+
+/// Appends an argument to those of a chunk. An error: it cannot travel, not even alone.
 pub(super) fn put_argument<A: Serialize>(
     arguments: &mut Vec<u8>,
     argument: &A,
@@ -238,8 +241,7 @@ pub(super) fn put_argument<A: Serialize>(
     let start = arguments.len();
     put_item(arguments, |arguments| call::append(argument, arguments))
         .map_err(JobError::Unserialisable)?;
-    // With the head of the message.
-    if arguments.len() + 64 > most {
+    if arguments.len() - start + SURPLUS > most {
         arguments.truncate(start);
         let why = format!("an argument that is larger than {most} bytes");
         return Err(JobError::Unserialisable(why));

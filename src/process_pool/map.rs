@@ -14,7 +14,7 @@ use super::call::Call;
 use super::core::{Answer, Core, Outcome};
 use super::error::JobError;
 use super::job::result;
-use super::jobs::{Options, put_argument};
+use super::jobs::{Options, SURPLUS, put_argument};
 use crate::sync::mpsc::{self, Receiver, Sender};
 
 /// How long a chunk should take: long beside what it costs to send it, short beside what people notice.
@@ -33,7 +33,9 @@ pub(super) struct Feed<I> {
     options: Options,
     call: Option<Call>,
     items: Option<I>,
-    /// How many items were pulled, and of how many an outcome was taken.
+    /// The argument of an item that was too large to go with those before it: it begins the next chunk.
+    carried: Option<Vec<u8>>,
+    /// How many items were put into chunks, and of how many an outcome was taken.
     pulled: u64,
     taken: u64,
     chunk: usize,
@@ -58,6 +60,7 @@ impl<I: Iterator> Feed<I> {
             options,
             call: None,
             items: Some(items),
+            carried: None,
             pulled: 0,
             taken: 0,
             chunk: options.chunk_size.unwrap_or(1),
@@ -142,8 +145,8 @@ impl<I: Iterator> Feed<I> {
             let share = left.map(|left| left / (2 * self.core.settings.processes));
             size = size.min(share.unwrap_or(size).max(1));
         }
-        let mut arguments = Vec::new();
-        let mut count = 0;
+        let mut arguments = self.carried.take().unwrap_or_default();
+        let mut count = usize::from(!arguments.is_empty());
         let mut refused = None;
         let mut ended = false;
         while count < size && arguments.len() < ENOUGH_BYTES.min(most / 2) {
@@ -151,7 +154,12 @@ impl<I: Iterator> Feed<I> {
                 ended = true;
                 break;
             };
+            let start = arguments.len();
             match put_argument(&mut arguments, &item, most) {
+                Ok(()) if arguments.len() + SURPLUS > most => {
+                    self.carried = Some(arguments.split_off(start));
+                    break;
+                }
                 Ok(()) => count += 1,
                 Err(error) => {
                     refused = Some(error);
