@@ -39,7 +39,8 @@
 //!   handed on to what is spawned ([`ContextVar`](task::ContextVar)).
 //! * [`future`] has [`block_on`](future::block_on), for crates that are async.
 //! * [`select!`] waits for whichever of several things comes first.
-//! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] re-exports std's traits.
+//! * [`sync`] is `std::sync`; [`net`] is `std::net`; [`io`] has std's traits,
+//!   and the standard streams that [`println!`] and its kin write to.
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
 //! * [`fs`] is `std::fs`, [`process`] is `std::process`, [`os`] has what Unix and Linux add.
 //! * [`server`] has servers: a green thread for each connection, at most so many at once.

@@ -40,7 +40,7 @@
 use std::fmt;
 use std::io;
 
-use crate::io::{Description, Io};
+use crate::io::{Description, Handle};
 use crate::rt::{Reason, SignalWatch};
 
 /// The number of a signal.
@@ -136,7 +136,7 @@ impl fmt::Debug for Signal {
 /// # }
 /// ```
 pub struct Signals {
-    io: Io<SignalWatch>,
+    io: Handle<SignalWatch>,
 }
 
 impl Signals {
@@ -152,7 +152,7 @@ impl Signals {
         for signal in signals {
             watch.add(signal.as_raw())?;
         }
-        let io = Io::new(watch, Description::new_bell());
+        let io = Handle::new(watch, Description::new_bell());
         Ok(Signals { io })
     }
 

@@ -1,12 +1,11 @@
 //! What gevent and asyncio have, row by row: a case for each row, named after it, shows that what answers to it here
-//! works, with its exact semantics. The other tests go into depth; this one sees to it that nothing is forgotten.
-//!
-//! A row of which nothing is there yet stands in [`LATER`], and has no case. Of a row in [`PARTLY`] the case shows what
-//! is there, and the table names the rest. `each_row_is_shown_or_still_to_come` holds the tables to that.
+//! works, with its exact semantics. The other tests go into depth; this one sees to it that nothing is forgotten. `each_row_has_a_case` holds the
+//! tables to that.
 
 mod support;
 
 use std::collections::HashSet;
+use std::env;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{self, AssertUnwindSafe};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use support::{HOUR, must_end};
 use sylvan::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use sylvan::process::{Command, Stdio};
 use sylvan::runtime::{OnDeadlock, Runtime};
 use sylvan::server::{DatagramServer, StreamServer};
 use sylvan::signal::{self, Signal, Signals};
@@ -59,12 +59,6 @@ const ASYNCIO: &[&str] = &[
     "Lock, Event, Condition, Semaphore, Barrier, Queue",
 ];
 
-/// Rows that have no case, and what is missing.
-const LATER: &[(&str, &str)] = &[];
-
-/// Rows whose case shows a part, and what is missing of the rest.
-const PARTLY: &[(&str, &str)] = &[("subprocess, os, signal, fileobject", "standard streams")];
-
 const CASES: &[(&str, fn())] = &[
     ("spawn, spawn_later, Greenlet, getcurrent", greenlets),
     (
@@ -86,7 +80,10 @@ const CASES: &[(&str, fn())] = &[
     ("local.local", locals),
     ("threadpool, resolver", thread_pool_and_resolver),
     ("server.StreamServer, DatagramServer", servers),
-    ("subprocess, os, signal, fileobject", signals),
+    (
+        "subprocess, os, signal, fileobject",
+        processes_files_and_signals,
+    ),
     ("LoopExit, print_run_info", loop_exit_and_run_info),
     ("run, run_until_complete", runs),
     ("run_forever, stop, close", loops),
@@ -118,24 +115,17 @@ fn each_row_works() {
 }
 
 #[test]
-fn each_row_is_shown_or_still_to_come() {
+fn each_row_has_a_case() {
     let rows = [GEVENT, ASYNCIO].concat();
     let cases: Vec<_> = CASES.iter().map(|(row, _)| *row).collect();
-    let later: Vec<_> = LATER.iter().map(|(row, _)| *row).collect();
-    let partly: Vec<_> = PARTLY.iter().map(|(row, _)| *row).collect();
-    for table in [&rows, &cases, &later, &partly] {
-        let unique: HashSet<_> = table.iter().collect();
-        assert_eq!(unique.len(), table.len(), "twice in one table: {table:?}");
-        let unknown: Vec<_> = table.iter().filter(|row| !rows.contains(row)).collect();
-        assert!(unknown.is_empty(), "no such row: {unknown:?}");
-    }
+    let unique: HashSet<_> = cases.iter().collect();
+    assert_eq!(unique.len(), cases.len(), "twice: {cases:?}");
     for row in &rows {
-        let (shown, to_come) = (cases.contains(row), later.contains(row));
-        assert!(shown != to_come, "{row}: a case, or LATER");
-        assert!(shown || !partly.contains(row), "{row}: PARTLY has a case");
+        assert!(cases.contains(row), "{row}: no case");
     }
-    let words = LATER.iter().chain(PARTLY).map(|(_, missing)| missing);
-    assert!(words.clone().all(|missing| !missing.is_empty()));
+    for case in &cases {
+        assert!(rows.contains(case), "{case}: no such row");
+    }
 }
 
 // ---- what the cases share
@@ -584,7 +574,7 @@ fn servers() {
     });
 }
 
-fn signals() {
+fn processes_files_and_signals() {
     sylvan::run(|| {
         let signals = Signals::new([Signal::USER1, Signal::USER2]).unwrap();
         let waiter = thread::spawn(move || signals.wait().unwrap());
@@ -592,6 +582,32 @@ fn signals() {
         assert_eq!(waiter.state(), State::Waiting(Reason::Signal));
         kill(Signal::USER2);
         assert_eq!(waiter.join().unwrap(), Signal::USER2);
+
+        // A child writes into a pipe of ours, and others run while it is waited for.
+        let (mut reader, writer) = sylvan::io::pipe().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "read line; echo $line; exit 7"])
+            .stdin(Stdio::piped())
+            .stdout(writer)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let waiter = thread::spawn(move || child.wait().unwrap());
+        thread::yield_now();
+        assert_eq!(waiter.state(), State::Waiting(Reason::Child));
+        stdin.write_all(b"to a child\n").unwrap();
+        assert_eq!(waiter.join().unwrap().code(), Some(7));
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "to a child\n");
+
+        let path = env::temp_dir().join(format!("sylvan-rows-{}", std::process::id()));
+        sylvan::fs::write(&path, &text).unwrap();
+        assert_eq!(sylvan::fs::read_to_string(&path).unwrap(), text);
+        sylvan::fs::remove_file(path).unwrap();
+
+        // tests/stdio.rs shows that it waits.
+        writeln!(sylvan::io::stdout(), "{text}").unwrap();
     });
 }
 

@@ -14,7 +14,7 @@
 //! another process may take what was there; so the call is made on an OS thread of the pool even then.
 //!
 //! An offloaded call owns its buffer and a count of the descriptor: whoever is cancelled leaves at once. The call may be
-//! done all the same.
+//! done all the same. Only of a [lent](AnyFd::lent) one it is waited for, for what it transfers is everybody's.
 
 use std::fmt;
 use std::fs::File;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::description::Description;
-use super::handle::Io;
+use super::handle::Handle;
 use super::message::{MOST_BUFFERS, poll_ready};
 use super::stream::total;
 use crate::rt::{self, Direction, Reason};
@@ -40,11 +40,13 @@ const MOST_COUNTED: usize = 4 << 20;
 
 /// See the module's text.
 pub(crate) struct AnyFd {
-    io: Io<Arc<File>>,
+    io: Handle<Arc<File>>,
     kind: Kind,
     /// Reading, or writing, in place is not possible here.
     no_reads_in_place: AtomicBool,
     no_writes_in_place: AtomicBool,
+    /// A call that was begun is waited for, also by who is cancelled meanwhile.
+    is_patient: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,31 +69,46 @@ use Position::{At, Current};
 impl AnyFd {
     /// Whatever this is.
     pub(crate) fn new(fd: OwnedFd) -> AnyFd {
-        let file = File::from(fd);
+        AnyFd::of(Arc::new(File::from(fd)))
+    }
+
+    /// A file or a folder.
+    pub(crate) fn stored(file: File) -> AnyFd {
+        AnyFd::of_stored(Arc::new(file))
+    }
+
+    /// Whatever this is, of which the caller has one for good: it is not closed here.
+    pub(super) fn lent(file: Arc<File>) -> AnyFd {
+        AnyFd {
+            is_patient: true,
+            ..AnyFd::of(file)
+        }
+    }
+
+    fn of(file: Arc<File>) -> AnyFd {
         // A descriptor that is not open tells when it is used.
         let is_stream = file.metadata().is_ok_and(|metadata| {
             let kind = metadata.file_type();
             kind.is_fifo() || kind.is_socket() || kind.is_char_device()
         });
         if is_stream {
-            AnyFd::with(Io::adopt(Arc::new(file)), Kind::Stream)
+            AnyFd::with(Handle::adopt(file), Kind::Stream)
         } else {
-            AnyFd::stored(file)
+            AnyFd::of_stored(file)
         }
     }
 
-    /// A file or a folder.
-    pub(crate) fn stored(file: File) -> AnyFd {
-        let io = Io::new(Arc::new(file), Description::new_stored());
-        AnyFd::with(io, Kind::Stored)
+    fn of_stored(file: Arc<File>) -> AnyFd {
+        AnyFd::with(Handle::new(file, Description::new_stored()), Kind::Stored)
     }
 
-    fn with(io: Io<Arc<File>>, kind: Kind) -> AnyFd {
+    fn with(io: Handle<Arc<File>>, kind: Kind) -> AnyFd {
         AnyFd {
             io,
             kind,
             no_reads_in_place: AtomicBool::new(false),
             no_writes_in_place: AtomicBool::new(false),
+            is_patient: false,
         }
     }
 
@@ -151,7 +168,7 @@ impl AnyFd {
         let wanted = buf.len().min(MOST_OFFLOADED);
         loop {
             let file = self.file().clone();
-            let (read, bytes) = rt::offload(move || {
+            let (read, bytes) = self.offload(move || {
                 let mut bytes = vec![0; wanted];
                 let read = match position {
                     Current => (&*file).read(&mut bytes),
@@ -198,7 +215,7 @@ impl AnyFd {
                 bytes.extend_from_slice(&buf[..buf.len().min(room)]);
             }
             let file = self.file().clone();
-            let written = rt::offload(move || match position {
+            let written = self.offload(move || match position {
                 Current => (&*file).write(&bytes),
                 At(offset) => file.write_at(&bytes, offset),
             });
@@ -261,6 +278,14 @@ impl AnyFd {
         }
     }
 
+    fn offload<R: Send + 'static>(&self, call: impl FnOnce() -> R + Send + 'static) -> R {
+        if self.is_patient {
+            rt::mask(|| rt::offload(call))
+        } else {
+            rt::offload(call)
+        }
+    }
+
     /// Is this an error that waiting helps against, and may we wait?
     fn waits_for(&self, error: &io::Error) -> bool {
         error.kind() == ErrorKind::WouldBlock
@@ -276,7 +301,7 @@ impl fmt::Debug for AnyFd {
 }
 
 /// Is it the call that is not possible here, whatever there is to transfer?
-fn is_impossible(error: &io::Error) -> bool {
+pub(super) fn is_impossible(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         // By the second name a seccomp filter, or a kernel that knows the call but not the flag.
@@ -284,7 +309,8 @@ fn is_impossible(error: &io::Error) -> bool {
     )
 }
 
-fn read_now(
+/// Reads what is there, without waiting, at the risk of [`is_impossible`].
+pub(super) fn read_now(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
     position: Position,
@@ -306,7 +332,12 @@ fn read_now(
     transferred(read)
 }
 
-fn write_now(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], position: Position) -> io::Result<usize> {
+/// Writes what there is room for, without waiting, at the risk of [`is_impossible`].
+pub(super) fn write_now(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    position: Position,
+) -> io::Result<usize> {
     let (vector, count) = (bufs.as_ptr().cast::<libc::iovec>(), bufs.len());
     // SAFETY: `IoSlice` has the layout of `iovec`, there are `count` of them, and the kernel only reads what they
     // cover.

@@ -1,4 +1,4 @@
-//! [`Io`]: a descriptor whose operations suspend the green thread instead of blocking the OS thread.
+//! [`Handle`]: a descriptor whose operations suspend the green thread instead of blocking the OS thread.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -14,7 +14,7 @@ use crate::rt::{Direction, Reason};
 ///
 /// Every operation is a closure that makes one attempt and never blocks: it says `WouldBlock`
 /// instead. The one loop around it, which waits and tries again, is the kernel's `Source::perform`.
-pub(crate) struct Io<T> {
+pub(crate) struct Handle<T> {
     // Dropped first: the kernel must forget the descriptor before it is closed and its number reused.
     registration: Registration,
     inner: T,
@@ -32,26 +32,26 @@ impl Drop for Registration {
     }
 }
 
-impl<T: AsFd> Io<T> {
+impl<T: AsFd> Handle<T> {
     /// A descriptor whose description nobody else in this crate holds.
-    pub(crate) fn new(inner: T, description: Description) -> Io<T> {
-        Io::with(inner, Arc::new(description))
+    pub(crate) fn new(inner: T, description: Description) -> Handle<T> {
+        Handle::with(inner, Arc::new(description))
     }
 
     /// A descriptor that came from elsewhere, with the options it came with.
-    pub(crate) fn adopt(inner: T) -> Io<T> {
+    pub(crate) fn adopt(inner: T) -> Handle<T> {
         let description = Description::adopt(inner.as_fd());
-        Io::new(inner, description)
+        Handle::new(inner, description)
     }
 
     /// Another descriptor of the same description.
-    pub(crate) fn share(&self, duplicate: T) -> Io<T> {
-        Io::with(duplicate, Arc::clone(&self.registration.description))
+    pub(crate) fn share(&self, duplicate: T) -> Handle<T> {
+        Handle::with(duplicate, Arc::clone(&self.registration.description))
     }
 
-    fn with(inner: T, description: Arc<Description>) -> Io<T> {
+    fn with(inner: T, description: Arc<Description>) -> Handle<T> {
         let fd = inner.as_fd().as_raw_fd();
-        Io {
+        Handle {
             registration: Registration { description, fd },
             inner,
         }
@@ -64,7 +64,7 @@ impl<T: AsFd> Io<T> {
 
     /// Lets the descriptor go, in the mode the user set.
     pub(crate) fn into_inner(self) -> T {
-        let Io {
+        let Handle {
             registration,
             inner,
         } = self;

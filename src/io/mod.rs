@@ -33,14 +33,18 @@ mod handle;
 mod message;
 mod open;
 mod pipe;
+mod stdio;
 mod stream;
 
 pub use pipe::{PipeReader, PipeWriter, pipe};
+#[doc(hidden)]
+pub use stdio::{_eprint, _print};
+pub use stdio::{Stderr, StderrLock, Stdin, StdinLock, Stdout, StdoutLock, stderr, stdin, stdout};
 
 pub(crate) use adopt::adopted_traits;
 pub(crate) use any::{AnyFd, Position};
 pub(crate) use description::Description;
-pub(crate) use handle::Io;
+pub(crate) use handle::Handle;
 pub(crate) use message::{
     MOST_BUFFERS, peek, peek_from, receive, receive_from, receive_from_any, receive_vectored, send,
     send_to, send_to_any, send_vectored,

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::address::{ToSocketAddrs, each_address};
 use super::tcp_stream::TcpStream;
-use crate::io::{Description, Io};
+use crate::io::{Description, Handle};
 use crate::rt::Reason;
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -45,7 +45,7 @@ const BACKLOG: i32 = 4096;
 ///   keep `accept` from blocking. What leaves by [`From`] or `into_raw_fd` is in the mode that was
 ///   set. Descriptors 0 to 2 never are.
 pub struct TcpListener {
-    io: Io<net::TcpListener>,
+    io: Handle<net::TcpListener>,
 }
 
 impl TcpListener {
@@ -122,7 +122,7 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (socket, address) = self.io.read_by_mode(Reason::Accept, attempt_to_accept)?;
         // The socket has an owner before anything can fail.
-        let io = Io::new(
+        let io = Handle::new(
             net::TcpStream::from(socket),
             self.io.description().accepted(),
         );
@@ -238,7 +238,7 @@ impl TcpListener {
     }
 
     fn adopt(socket: net::TcpListener) -> TcpListener {
-        let io = Io::adopt(socket);
+        let io = Handle::adopt(socket);
         io.hold_nonblocking();
         TcpListener { io }
     }
@@ -287,7 +287,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
-    let io = Io::new(net::TcpListener::from(socket), Description::new_tcp());
+    let io = Handle::new(net::TcpListener::from(socket), Description::new_tcp());
     io.note_held_nonblocking();
     Ok(TcpListener { io })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::address::{ToSocketAddrs, each_address};
-use crate::io::{self as door, Description, Io};
+use crate::io::{self as door, Description, Handle};
 use crate::rt::Reason;
 #[cfg(feature = "http")]
 use crate::rt::Ticket;
@@ -48,7 +48,7 @@ use crate::rt::Ticket;
 /// * Time-outs and mode that are set behind sylvan's back, on the raw descriptor, go unnoticed. Those
 ///   set before the stream is made [`From`] a descriptor are honoured.
 pub struct TcpStream {
-    pub(super) io: Io<net::TcpStream>,
+    pub(super) io: Handle<net::TcpStream>,
 }
 
 impl TcpStream {
@@ -398,7 +398,7 @@ impl TcpStream {
     }
 
     fn adopt(socket: net::TcpStream) -> TcpStream {
-        let io = Io::adopt(socket);
+        let io = Handle::adopt(socket);
         TcpStream { io }
     }
 
@@ -415,7 +415,7 @@ crate::io::stream_traits!(TcpStream, Reason::TcpRead, Reason::TcpWrite);
 fn connect(address: SocketAddr, timeout: Option<Duration>) -> io::Result<TcpStream> {
     let kind = Type::STREAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
-    let io = Io::new(net::TcpStream::from(socket), Description::new_tcp());
+    let io = Handle::new(net::TcpStream::from(socket), Description::new_tcp());
     io.note_held_nonblocking();
 
     let address = SockAddr::from(address);

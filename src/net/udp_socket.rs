@@ -5,7 +5,7 @@ use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::address::{ToSocketAddrs, each_address};
-use crate::io::{self as door, Description, Io};
+use crate::io::{self as door, Description, Handle};
 use crate::rt::Reason;
 
 /// A UDP socket.
@@ -46,7 +46,7 @@ use crate::rt::Reason;
 /// * Time-outs and mode that are set behind sylvan's back, on the raw descriptor, go unnoticed. Those
 ///   set before the socket is made [`From`] a descriptor are honoured.
 pub struct UdpSocket {
-    io: Io<net::UdpSocket>,
+    io: Handle<net::UdpSocket>,
 }
 
 impl UdpSocket {
@@ -66,7 +66,7 @@ impl UdpSocket {
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         // Binding a datagram socket never waits: std's own does all that is needed.
         let socket = each_address(addr, net::UdpSocket::bind)?;
-        let io = Io::new(socket, Description::new_datagram());
+        let io = Handle::new(socket, Description::new_datagram());
         Ok(UdpSocket { io })
     }
 
@@ -555,7 +555,7 @@ impl UdpSocket {
     }
 
     fn adopt(socket: net::UdpSocket) -> UdpSocket {
-        let io = Io::adopt(socket);
+        let io = Handle::adopt(socket);
         UdpSocket { io }
     }
 

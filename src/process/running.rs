@@ -15,7 +15,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::io::Io;
+use crate::io::Handle;
 use crate::rt::{self, Instant, Reason};
 
 /// How long to wait until a process without a descriptor is asked again: at first, and in the end.
@@ -38,7 +38,7 @@ pub(crate) struct Running {
     process: rt::Mutex<Option<Child>>,
     id: u32,
     /// Readable when it has ended. See the module's text.
-    end: OnceLock<Io<OwnedFd>>,
+    end: OnceLock<Handle<OwnedFd>>,
 }
 
 impl Running {
@@ -107,12 +107,12 @@ impl Running {
     }
 
     /// Its descriptor, if there is one to be had.
-    fn end(&self) -> Option<&Io<OwnedFd>> {
+    fn end(&self) -> Option<&Handle<OwnedFd>> {
         if self.end.get().is_none() {
             let mut process = self.process.lock();
             // Has somebody waited for it meanwhile, its number may be another's.
             if matches!(process.as_mut()?.try_wait(), Ok(None)) {
-                let _others_was_first = self.end.set(Io::adopt(rt::pidfd(self.id).ok()?));
+                let _others_was_first = self.end.set(Handle::adopt(rt::pidfd(self.id).ok()?));
             }
         }
         self.end.get()

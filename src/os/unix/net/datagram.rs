@@ -5,7 +5,7 @@ use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
 use super::address::{WAITERS, for_socket, of_path, of_sender};
-use crate::io::{self as door, Io};
+use crate::io::{self as door, Handle};
 use crate::rt::{self, Reason};
 
 /// A socket for datagrams to other processes of this machine. None is lost: who sends to a full queue waits.
@@ -26,7 +26,7 @@ use crate::rt::{self, Reason};
 /// What sends and receives suspends the green thread. For the rest they are those of
 /// [`UdpSocket`](crate::net::UdpSocket).
 pub struct UnixDatagram {
-    io: Io<net::UnixDatagram>,
+    io: Handle<net::UnixDatagram>,
 }
 
 impl UnixDatagram {

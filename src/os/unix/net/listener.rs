@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::address::of_path;
 use super::stream::UnixStream;
-use crate::io::Io;
+use crate::io::Handle;
 use crate::rt::Reason;
 
 /// A socket that accepts connections from other processes of this machine.
@@ -18,7 +18,7 @@ use crate::rt::Reason;
 ///
 /// They are those of [`TcpListener`](crate::net::TcpListener), but for the backlog, which is std's.
 pub struct UnixListener {
-    io: Io<net::UnixListener>,
+    io: Handle<net::UnixListener>,
 }
 
 impl UnixListener {
@@ -96,7 +96,7 @@ impl UnixListener {
     }
 
     fn adopt(socket: net::UnixListener) -> UnixListener {
-        let io = Io::adopt(socket);
+        let io = Handle::adopt(socket);
         io.hold_nonblocking();
         UnixListener { io }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use socket2::{Domain, Socket, Type};
 
 use super::address::{WAITERS, for_socket, of_path};
-use crate::io::Io;
+use crate::io::Handle;
 use crate::rt::{self, Reason};
 
 /// A connection to another process of this machine.
@@ -28,7 +28,7 @@ use crate::rt::{self, Reason};
 ///
 /// They are those of [`TcpStream`](crate::net::TcpStream).
 pub struct UnixStream {
-    pub(super) io: Io<net::UnixStream>,
+    pub(super) io: Handle<net::UnixStream>,
 }
 
 impl UnixStream {
