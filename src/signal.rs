@@ -152,7 +152,7 @@ impl Signals {
         for signal in signals {
             watch.add(signal.as_raw())?;
         }
-        let io = Handle::new(watch, Description::new_bell());
+        let io = Handle::new(watch, Description::new_plain());
         Ok(Signals { io })
     }
 

@@ -99,7 +99,7 @@ impl AnyFd {
     }
 
     fn of_stored(file: Arc<File>) -> AnyFd {
-        AnyFd::with(Handle::new(file, Description::new_stored()), Kind::Stored)
+        AnyFd::with(Handle::new(file, Description::new_plain()), Kind::Stored)
     }
 
     fn with(io: Handle<Arc<File>>, kind: Kind) -> AnyFd {

@@ -41,13 +41,8 @@ impl Description {
         Description::with(false, None, None, false)
     }
 
-    /// A bell that we have just made, which is rung by signal handlers.
-    pub(crate) fn new_bell() -> Description {
-        Description::with(false, None, None, false)
-    }
-
-    /// A file or a folder, which has neither readiness nor time-outs.
-    pub(crate) fn new_stored() -> Description {
+    /// What is no socket, and so has no time-outs; its mode is the caller's business.
+    pub(crate) fn new_plain() -> Description {
         Description::with(false, None, None, false)
     }
 
@@ -215,7 +210,7 @@ impl Timeout {
 }
 
 /// Is the descriptor itself in non-blocking mode?
-fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
+pub(super) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
     // SAFETY: F_GETFL only reads, whatever the descriptor is.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
     if flags < 0 {
@@ -225,7 +220,7 @@ fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 /// Sets or clears `O_NONBLOCK`.
-fn set_mode(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+pub(super) fn set_mode(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
     let mut value = libc::c_int::from(nonblocking);
     // SAFETY: FIONBIO reads one integer, which lives across the call.
     match unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut value) } {
@@ -236,7 +231,7 @@ fn set_mode(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
 
 /// Is it one of the descriptors 0 to 2, or a duplicate of one? Those are shared with the shell and with
 /// child processes, which would break if they became non-blocking.
-fn is_standard_stream(fd: BorrowedFd<'_>) -> bool {
+pub(super) fn is_standard_stream(fd: BorrowedFd<'_>) -> bool {
     identity(fd.as_raw_fd())
         .is_some_and(|own| (0..=2).any(|standard| identity(standard) == Some(own)))
 }

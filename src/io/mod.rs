@@ -32,10 +32,12 @@ mod description;
 mod handle;
 mod message;
 mod open;
+mod own;
 mod pipe;
 mod stdio;
 mod stream;
 
+pub use own::Io;
 pub use pipe::{PipeReader, PipeWriter, pipe};
 #[doc(hidden)]
 pub use stdio::{_eprint, _print};
