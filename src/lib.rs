@@ -44,7 +44,8 @@
 //! * [`signal`] waits for signals: ^C, SIGTERM and their like.
 //! * [`fs`] is `std::fs`, [`process`] is `std::process`, [`os`] has what Unix and Linux add.
 //! * [`server`] has servers: a green thread for each connection, at most so many at once.
-//! * [`offload`] runs what blocks in the kernel on OS threads of its own.
+//! * [`offload`] runs what blocks in the kernel on OS threads of its own; [`runtime::OffloadPool`] keeps one kind of
+//!   such work apart.
 #![cfg_attr(
     feature = "http",
     doc = "* [`http`] has what aiohttp has, sessions, and a server, over all of this."

@@ -4,14 +4,15 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::file::File;
 use crate::io::{access, open_cached};
-use crate::rt::{self, Reason};
+use crate::rt::{self, OffloadPool, Reason};
 
 /// The OS threads on which files are opened that have to be waited for: a named pipe may have nobody at its other end for
 /// ever, and is not to keep others waiting.
-static OPENERS: rt::Pool = rt::Pool::new("sylvan-open", 256);
+static OPENERS: LazyLock<OffloadPool> = LazyLock::new(|| OffloadPool::new("sylvan-open", 256));
 
 /// How a file is to be opened.
 ///

@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use crate::rt::{self, Instant, Mutex, MutexGuard, OnceLock, Pool, Reason, WaitQueue};
+use crate::rt::{self, Instant, Mutex, MutexGuard, OffloadPool, OnceLock, Reason, WaitQueue};
 
 /// Apart from the pool for files, so that no slow disk delays a lookup.
-static DNS: Pool = Pool::new("sylvan-dns", 32);
+static DNS: LazyLock<OffloadPool> = LazyLock::new(|| OffloadPool::new("sylvan-dns", 32));
 
 static LOOKUPS: Mutex<BTreeMap<Box<str>, Arc<Lookup>>> = Mutex::new(BTreeMap::new());
 

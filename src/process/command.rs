@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{self, CommandArgs, CommandEnvs, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
 use std::{fmt, mem};
 
 use super::child::Child;
@@ -12,7 +13,8 @@ use super::running;
 use crate::rt;
 
 /// The OS threads on which processes are started.
-static SPAWNERS: rt::Pool = rt::Pool::new("sylvan-spawn", 4);
+static SPAWNERS: LazyLock<rt::OffloadPool> =
+    LazyLock::new(|| rt::OffloadPool::new("sylvan-spawn", 4));
 
 /// All three streams as the parent has them.
 const INHERIT: [fn() -> Stdio; 3] = [Stdio::inherit; 3];

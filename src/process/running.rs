@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use crate::io::Handle;
@@ -30,7 +30,8 @@ static ORPHANS: rt::Mutex<VecDeque<Child>> = rt::Mutex::new(VecDeque::new());
 
 /// The OS threads that wait for processes which were killed and left.
 #[cfg(feature = "process-pool")]
-static REAPERS: rt::Pool = rt::Pool::new("sylvan-reaper", 4);
+static REAPERS: LazyLock<rt::OffloadPool> =
+    LazyLock::new(|| rt::OffloadPool::new("sylvan-reaper", 4));
 
 /// A child process of which somebody may wait for the end while others kill it.
 pub(crate) struct Running {

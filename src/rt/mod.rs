@@ -67,8 +67,8 @@ pub(crate) use inherited::{inherited_value, with_value};
 pub(crate) use locals::Local;
 pub use metrics::Metrics;
 pub use no_stack::NoStack;
-pub use offload::offload;
-pub(crate) use offload::{Pool, detach_to, offload_to};
+pub use offload::{OffloadPool, OffloadStats, offload};
+pub(crate) use offload::{detach_to, offload_to};
 #[cfg(feature = "http")]
 pub(crate) use park::now_of_turn;
 pub(crate) use park::{

@@ -83,6 +83,10 @@ impl Condvar {
         self.0.notify_one();
     }
 
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+
     pub(crate) fn wait<'mutex, T>(&self, locked: MutexGuard<'mutex, T>) -> MutexGuard<'mutex, T> {
         let MutexGuard { hold, guard } = locked;
         let mutex = hold.end();

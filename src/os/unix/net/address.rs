@@ -6,13 +6,15 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use socket2::SockAddr;
 
 use crate::rt;
 
 /// The OS threads that wait for others to make room: a pool of their own, for that may take for ever.
-pub(super) static WAITERS: rt::Pool = rt::Pool::new("sylvan-unix", 64);
+pub(super) static WAITERS: LazyLock<rt::OffloadPool> =
+    LazyLock::new(|| rt::OffloadPool::new("sylvan-unix", 64));
 
 /// That of this path. The errors are std's.
 pub(super) fn of_path(path: &Path) -> io::Result<SocketAddr> {
