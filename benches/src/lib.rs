@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod epoll;
 pub mod fetch;
+pub mod files;
 pub mod histogram;
 pub mod machine;
 pub mod outcome;

@@ -90,6 +90,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(several_workers());
     cases.extend(sockets());
     cases.extend(children());
+    cases.extend(files());
     cases.extend(pools());
     cases
 }
@@ -474,6 +475,38 @@ fn children() -> Vec<Case> {
             1,
         ),
         children("children-50", "the same, 50 at once", 50),
+    ]
+}
+
+/// Files that are in the kernel's caches, from empty to two pages.
+fn files() -> Vec<Case> {
+    let files = |name, title, tasks| {
+        let kind = Kind::Alone {
+            workload: "files",
+            work: vec![
+                AtOnce("tasks", tasks, tasks.min(5)),
+                Count("count", 10_000, 200),
+            ],
+            pinned: false,
+        };
+        let threads = Peer {
+            divisor: 1,
+            ..THREADS
+        };
+        Case::new(name, title, kind)
+            .peers(vec![SYLVAN, TOKIO, TOKIO_MT, threads])
+            .metric("ns", "ns", true)
+            .also("cpu_ns", "CPU ns")
+    };
+    vec![
+        files("files", "10,000 small files read, one after another", 1).versus(
+            "ns",
+            "std threads",
+            1.3,
+        ),
+        files("files-100", "the same, by 100 tasks", 100)
+            .versus("ns", "tokio-ct", 1.0 / 1.8)
+            .versus("ns", "tokio-mt", 1.0 / 1.8),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The workloads on sylvan.
 
 mod children;
+mod files;
 mod pools;
 mod sockets;
 mod tasks;
@@ -31,6 +32,7 @@ fn main() {
         ("hello", sockets::hello),
         ("crawl", sockets::crawl),
         ("children", children::start_and_wait),
+        ("files", files::read),
         ("ready-read", sockets::ready_read),
         ("pool-apply", pools::apply),
         ("pool-map", pools::map),

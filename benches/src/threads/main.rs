@@ -1,6 +1,7 @@
 //! The workloads on OS threads and std.
 
 mod children;
+mod files;
 mod sockets;
 mod tasks;
 mod waits;
@@ -23,6 +24,7 @@ fn main() {
         ("hello", sockets::hello),
         ("crawl", sockets::crawl),
         ("children", children::start_and_wait),
+        ("files", files::read),
     ]);
 }
 

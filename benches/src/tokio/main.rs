@@ -1,6 +1,7 @@
 //! The workloads on tokio, in either flavour.
 
 mod children;
+mod files;
 mod sockets;
 mod tasks;
 mod waits;
@@ -29,6 +30,7 @@ fn main() {
         ("hello", sockets::hello),
         ("crawl", sockets::crawl),
         ("children", children::start_and_wait),
+        ("files", files::read),
     ]);
 }
 
