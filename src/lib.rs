@@ -103,6 +103,7 @@ pub mod task;
 pub mod thread;
 pub mod time;
 // 4: resources
+mod fd;
 pub mod fs;
 pub mod io;
 pub mod net;

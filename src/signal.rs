@@ -40,7 +40,7 @@
 use std::fmt;
 use std::io;
 
-use crate::io::{Description, Handle};
+use crate::fd::{Description, Handle};
 use crate::rt::{Reason, SignalWatch};
 
 /// The number of a signal.

@@ -13,7 +13,7 @@ use sylvan::{thread, time};
 /// A job that is done when the other end is dropped.
 fn gate() -> (std::sync::mpsc::Sender<()>, impl FnOnce() + Send + 'static) {
     let (open, opened): (_, Receiver<()>) = channel();
-    (open, move || drop(opened.recv()))
+    (open, move || assert!(opened.recv().is_err()))
 }
 
 fn until(mut condition: impl FnMut() -> bool) {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use support::{HOUR, must_end};
-use sylvan::io::{self, ErrorKind};
+use sylvan::io;
 use sylvan::runtime::Runtime;
 use sylvan::{thread, time};
 

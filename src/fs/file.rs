@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use super::options::OpenOptions;
-use crate::io::{
+use crate::fd::{
     AnyFd,
     Position::{self, Current},
 };
@@ -233,6 +233,11 @@ impl File {
 
     pub(crate) fn write_to(&self, buf: &[u8], position: Position) -> io::Result<usize> {
         self.fd.write(buf, position)
+    }
+
+    /// What it is to whoever asks for no more than a descriptor.
+    pub(crate) fn any(&self) -> &AnyFd {
+        &self.fd
     }
 
     fn offload<R: Send + 'static>(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{File, into_text};
 use super::folder::ReadDir;
-use crate::io::{access, open_path};
+use crate::fd::{access, open_path};
 use crate::rt;
 
 /// The most bytes that are copied to be written by one job.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use super::file::File;
-use crate::io::{access, open_cached};
+use crate::fd::{access, open_cached};
 use crate::rt::{self, OffloadPool, Reason};
 
 /// The OS threads on which files are opened that have to be waited for: a named pipe may have nobody at its other end for

@@ -23,33 +23,16 @@
 pub use std::io::{
     BufRead, BufReader, BufWriter, Bytes, Chain, Cursor, Empty, Error, ErrorKind, IntoInnerError,
     IoSlice, IoSliceMut, IsTerminal, LineWriter, Lines, Read, Repeat, Result, Seek, SeekFrom, Sink,
-    Split, Take, Write, WriterPanicked, copy, empty, prelude, read_to_string, repeat, sink,
+    Split, Take, Write, WriterPanicked, empty, prelude, read_to_string, repeat, sink,
 };
 
-mod adopt;
-mod any;
-mod description;
-mod handle;
-mod message;
-mod open;
+mod copy;
 mod own;
-mod pipe;
 mod stdio;
-mod stream;
 
+pub use crate::fd::{PipeReader, PipeWriter, pipe};
+pub use copy::copy;
 pub use own::Io;
-pub use pipe::{PipeReader, PipeWriter, pipe};
 #[doc(hidden)]
 pub use stdio::{_eprint, _print};
 pub use stdio::{Stderr, StderrLock, Stdin, StdinLock, Stdout, StdoutLock, stderr, stdin, stdout};
-
-pub(crate) use adopt::adopted_traits;
-pub(crate) use any::{AnyFd, Position};
-pub(crate) use description::Description;
-pub(crate) use handle::Handle;
-pub(crate) use message::{
-    MOST_BUFFERS, peek, peek_from, receive, receive_from, receive_from_any, receive_vectored, send,
-    send_to, send_to_any, send_vectored,
-};
-pub(crate) use open::{access, open_cached, open_path};
-pub(crate) use stream::{stream_traits, total};

@@ -4,9 +4,7 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use super::description::{Description, is_nonblocking, is_standard_stream, set_mode};
-use super::handle::Handle;
-use super::message::poll_ready;
+use crate::fd::{Description, Handle, is_nonblocking, is_standard_stream, poll_ready, set_mode};
 use crate::rt::{Direction, Reason};
 
 /// A descriptor of one's own, whatever it is, whose operations are to suspend the green thread: an eventfd, a timerfd,

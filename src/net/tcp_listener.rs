@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::address::{ToSocketAddrs, each_address};
 use super::tcp_stream::TcpStream;
-use crate::io::{Description, Handle};
+use crate::fd::{Description, Handle};
 use crate::rt::Reason;
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -248,7 +248,7 @@ impl TcpListener {
     }
 }
 
-crate::io::adopted_traits!(TcpListener, net::TcpListener);
+crate::fd::adopted_traits!(TcpListener, net::TcpListener);
 
 /// The connections of a [`TcpListener`], made by [`incoming`](TcpListener::incoming).
 ///

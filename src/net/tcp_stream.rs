@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::address::{ToSocketAddrs, each_address};
-use crate::io::{self as door, Description, Handle};
+use crate::fd::{self as door, Description, Handle};
 use crate::rt::Reason;
 #[cfg(feature = "http")]
 use crate::rt::Ticket;
@@ -407,9 +407,9 @@ impl TcpStream {
     }
 }
 
-crate::io::adopted_traits!(TcpStream, net::TcpStream);
+crate::fd::adopted_traits!(TcpStream, net::TcpStream);
 
-crate::io::stream_traits!(TcpStream, Reason::TcpRead, Reason::TcpWrite);
+crate::fd::stream_traits!(TcpStream, Reason::TcpRead, Reason::TcpWrite);
 
 /// Connects to one address; `WouldBlock` when the time is over.
 fn connect(address: SocketAddr, timeout: Option<Duration>) -> io::Result<TcpStream> {

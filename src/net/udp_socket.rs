@@ -5,7 +5,7 @@ use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::address::{ToSocketAddrs, each_address};
-use crate::io::{self as door, Description, Handle};
+use crate::fd::{self as door, Description, Handle};
 use crate::rt::Reason;
 
 /// A UDP socket.
@@ -564,4 +564,4 @@ impl UdpSocket {
     }
 }
 
-crate::io::adopted_traits!(UdpSocket, net::UdpSocket);
+crate::fd::adopted_traits!(UdpSocket, net::UdpSocket);

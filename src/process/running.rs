@@ -15,7 +15,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
-use crate::io::Handle;
+use crate::fd::Handle;
 use crate::rt::{self, Instant, Reason};
 
 /// How long to wait until a process without a descriptor is asked again: at first, and in the end.

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::{self, Stdio};
 
-use crate::io::{PipeReader, PipeWriter};
+use crate::fd::{PipeReader, PipeWriter, Sink, Source, Transit};
 
 /// The own end of a child's standard input. Writing suspends the green thread while the pipe is full; to a child that
 /// reads no more it is a [`BrokenPipe`](io::ErrorKind::BrokenPipe).
@@ -41,6 +41,24 @@ pub struct ChildStdout(PipeReader);
 /// The own end of a child's standard error. Reading suspends the green thread.
 #[derive(Debug)]
 pub struct ChildStderr(PipeReader);
+
+impl Sink for ChildStdin {
+    fn drain(&self, transit: &mut Transit) -> io::Result<()> {
+        self.0.drain(transit)
+    }
+}
+
+impl Source for ChildStdout {
+    fn fill(&self) -> io::Result<Transit> {
+        self.0.fill()
+    }
+}
+
+impl Source for ChildStderr {
+    fn fill(&self) -> io::Result<Transit> {
+        self.0.fill()
+    }
+}
 
 impl Write for ChildStdin {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {

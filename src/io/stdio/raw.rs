@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::io::any::{AnyFd, Position::Current, is_impossible, read_now, write_now};
-use crate::io::{MOST_BUFFERS, total};
+use crate::fd::{
+    AnyFd, MOST_BUFFERS, Position::Current, is_impossible, read_now, total, write_now,
+};
 use crate::rt;
 
 /// One of the three.

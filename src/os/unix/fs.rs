@@ -7,8 +7,8 @@ use std::path::Path;
 
 pub use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
+use crate::fd::Position::At;
 use crate::fs::{DirBuilder, DirEntry, File, OpenOptions};
-use crate::io::Position::At;
 use crate::rt;
 
 /// Reading and writing at a place that is told, without moving the file's own.

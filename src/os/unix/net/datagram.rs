@@ -5,7 +5,7 @@ use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
 use super::address::{WAITERS, for_socket, of_path, of_sender};
-use crate::io::{self as door, Handle};
+use crate::fd::{self as door, Handle};
 use crate::rt::{self, Reason};
 
 /// A socket for datagrams to other processes of this machine. None is lost: who sends to a full queue waits.
@@ -167,4 +167,4 @@ impl UnixDatagram {
 }
 
 super::methods::socket_methods!(UnixDatagram, net::UnixDatagram);
-crate::io::adopted_traits!(UnixDatagram, net::UnixDatagram);
+crate::fd::adopted_traits!(UnixDatagram, net::UnixDatagram);

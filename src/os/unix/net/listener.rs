@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::address::of_path;
 use super::stream::UnixStream;
-use crate::io::Handle;
+use crate::fd::Handle;
 use crate::rt::Reason;
 
 /// A socket that accepts connections from other processes of this machine.
@@ -106,7 +106,7 @@ impl UnixListener {
     }
 }
 
-crate::io::adopted_traits!(UnixListener, net::UnixListener);
+crate::fd::adopted_traits!(UnixListener, net::UnixListener);
 
 impl<'a> IntoIterator for &'a UnixListener {
     type Item = io::Result<UnixStream>;

@@ -121,7 +121,7 @@ macro_rules! socket_methods {
             }
 
             pub(super) fn adopt(socket: $std) -> $ours {
-                let io = $crate::io::Handle::adopt(socket);
+                let io = $crate::fd::Handle::adopt(socket);
                 $ours { io }
             }
 

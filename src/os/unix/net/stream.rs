@@ -7,7 +7,7 @@ use std::path::Path;
 use socket2::{Domain, Socket, Type};
 
 use super::address::{WAITERS, for_socket, of_path};
-use crate::io::Handle;
+use crate::fd::Handle;
 use crate::rt::{self, Reason};
 
 /// A connection to another process of this machine.
@@ -88,5 +88,5 @@ impl UnixStream {
 }
 
 super::methods::socket_methods!(UnixStream, net::UnixStream);
-crate::io::adopted_traits!(UnixStream, net::UnixStream);
-crate::io::stream_traits!(UnixStream, Reason::UnixRead, Reason::UnixWrite);
+crate::fd::adopted_traits!(UnixStream, net::UnixStream);
+crate::fd::stream_traits!(UnixStream, Reason::UnixRead, Reason::UnixWrite);

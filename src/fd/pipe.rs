@@ -70,6 +70,10 @@ impl PipeReader {
     pub fn try_clone(&self) -> io::Result<PipeReader> {
         self.0.try_clone().map(PipeReader)
     }
+
+    pub(super) fn any(&self) -> &AnyFd {
+        &self.0
+    }
 }
 
 impl PipeWriter {
@@ -90,6 +94,10 @@ impl PipeWriter {
     /// If the process has no descriptors left.
     pub fn try_clone(&self) -> io::Result<PipeWriter> {
         self.0.try_clone().map(PipeWriter)
+    }
+
+    pub(super) fn any(&self) -> &AnyFd {
+        &self.0
     }
 }
 

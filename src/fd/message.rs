@@ -141,7 +141,7 @@ pub(crate) fn send_to_any(
 }
 
 /// Says `WouldBlock` unless the descriptor is ready now, or has failed.
-pub(super) fn poll_ready(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<()> {
+pub(crate) fn poll_ready(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<()> {
     let mut entry = libc::pollfd {
         fd: fd.as_raw_fd(),
         events: match direction {

@@ -78,7 +78,7 @@ impl AnyFd {
     }
 
     /// Whatever this is, of which the caller has one for good: it is not closed here.
-    pub(super) fn lent(file: Arc<File>) -> AnyFd {
+    pub(crate) fn lent(file: Arc<File>) -> AnyFd {
         AnyFd {
             is_patient: true,
             ..AnyFd::of(file)
@@ -121,6 +121,16 @@ impl AnyFd {
     /// The file, for what is quick, or is to be offloaded.
     pub(crate) fn file(&self) -> &Arc<File> {
         self.io.get()
+    }
+
+    /// The descriptor and what can be waited for.
+    pub(super) fn handle(&self) -> &Handle<Arc<File>> {
+        &self.io
+    }
+
+    /// Is it a file or a folder, to all appearance?
+    pub(super) fn is_stored(&self) -> bool {
+        self.kind == Kind::Stored
     }
 
     /// Lets the descriptor go.
@@ -301,7 +311,7 @@ impl fmt::Debug for AnyFd {
 }
 
 /// Is it the call that is not possible here, whatever there is to transfer?
-pub(super) fn is_impossible(error: &io::Error) -> bool {
+pub(crate) fn is_impossible(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         // By the second name a seccomp filter, or a kernel that knows the call but not the flag.
@@ -310,7 +320,7 @@ pub(super) fn is_impossible(error: &io::Error) -> bool {
 }
 
 /// Reads what is there, without waiting, at the risk of [`is_impossible`].
-pub(super) fn read_now(
+pub(crate) fn read_now(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
     position: Position,
@@ -333,7 +343,7 @@ pub(super) fn read_now(
 }
 
 /// Writes what there is room for, without waiting, at the risk of [`is_impossible`].
-pub(super) fn write_now(
+pub(crate) fn write_now(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     position: Position,

@@ -144,6 +144,27 @@ impl Description {
         attempt(fd)
     }
 
+    /// Makes an attempt that only the mode keeps from blocking, and puts the descriptor into that mode first, for good.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](io::ErrorKind::Unsupported), if the mode would show elsewhere.
+    pub(super) fn attempt_nonblocking<R>(
+        &self,
+        fd: BorrowedFd<'_>,
+        attempt: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        if !*self.lock_shared() {
+            self.hold_nonblocking(fd);
+        }
+        let held = self.lock_shared();
+        if *held {
+            attempt()
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
     fn lock_shared(&self) -> RwLockReadGuard<'_, bool> {
         self.held_nonblocking
             .read()
@@ -210,7 +231,7 @@ impl Timeout {
 }
 
 /// Is the descriptor itself in non-blocking mode?
-pub(super) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
+pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
     // SAFETY: F_GETFL only reads, whatever the descriptor is.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
     if flags < 0 {
@@ -220,7 +241,7 @@ pub(super) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 /// Sets or clears `O_NONBLOCK`.
-pub(super) fn set_mode(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+pub(crate) fn set_mode(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
     let mut value = libc::c_int::from(nonblocking);
     // SAFETY: FIONBIO reads one integer, which lives across the call.
     match unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut value) } {
@@ -231,7 +252,7 @@ pub(super) fn set_mode(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> 
 
 /// Is it one of the descriptors 0 to 2, or a duplicate of one? Those are shared with the shell and with
 /// child processes, which would break if they became non-blocking.
-pub(super) fn is_standard_stream(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_standard_stream(fd: BorrowedFd<'_>) -> bool {
     identity(fd.as_raw_fd())
         .is_some_and(|own| (0..=2).any(|standard| identity(standard) == Some(own)))
 }
