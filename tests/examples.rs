@@ -11,7 +11,14 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+#[path = "support/imap.rs"]
+mod imap;
 
 /// Cargo builds the examples before it runs tests, and puts them beside the tests' own directory.
 fn example(name: &str) -> Command {
@@ -1025,4 +1032,136 @@ fn download_tells_what_could_not_be_had() {
         "{printed}"
     );
     assert!(!Path::new(&place.file("gone.txt")).exists());
+}
+
+// ---- other people's crates
+
+const CERTIFICATE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/support/tls/certificate.pem"
+);
+
+type TlsStream = rustls::StreamOwned<rustls::ServerConnection, TcpStream>;
+
+/// A server for one TLS connection; where it is.
+fn tls_server<R: Send + 'static>(
+    serve: impl FnOnce(TlsStream) -> R + Send + 'static,
+) -> (String, thread::JoinHandle<R>) {
+    let certificate = CertificateDer::from_pem_file(CERTIFICATE).expect("a certificate");
+    let key = include_bytes!("support/tls/key.pem");
+    let key = PrivateKeyDer::from_pem_slice(key).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("it has them")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("they belong together");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it has one").port();
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("somebody connects");
+        let session = rustls::ServerConnection::new(Arc::new(config)).expect("a session");
+        serve(rustls::StreamOwned::new(session, stream))
+    });
+    (format!("localhost:{port}"), server)
+}
+
+#[test]
+fn tls_client_sends_lines_and_prints_the_answers() {
+    let (address, server) = tls_server(|stream| {
+        let mut stream = BufReader::new(stream);
+        let mut lines = Vec::new();
+        let mut line = String::new();
+        while stream.read_line(&mut line).expect("it ends in order") > 0 {
+            let answer = line.to_uppercase();
+            stream
+                .get_mut()
+                .write_all(answer.as_bytes())
+                .and_then(|()| stream.get_mut().flush())
+                .expect("it reads");
+            lines.push(std::mem::take(&mut line));
+        }
+        lines
+    });
+    let mut client = example("tls_client")
+        .args([&address, CERTIFICATE])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = client.stdin.take().expect("it is piped");
+    stdin.write_all(b"one\ntwo\n").expect("it reads");
+    drop(stdin);
+    let output = client.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stdout), "ONE\nTWO\n");
+    assert_eq!(server.join().expect("it serves"), ["one\n", "two\n"]);
+}
+
+#[test]
+fn tls_client_tells_what_is_wrong() {
+    let place = Place::new("tls-client");
+    place.write("none.pem", "");
+    let (address, server) = tls_server(|mut stream| stream.read(&mut [0]).is_err());
+    let output = run(example("tls_client").args([&address, &place.file("none.pem")]));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(said.contains("certificate"), "{said}");
+    assert!(server.join().expect("it does not panic"));
+    let output = run(&mut example("tls_client"));
+    assert!(text(&output.stderr).starts_with("usage: "), "{output:?}");
+}
+
+#[test]
+fn imap_folders_lists_them() {
+    let (address, server) = tls_server(|stream| imap::serve(stream).expect("it is asked"));
+    let output = run(example("imap_folders")
+        .args([&address, "ann", CERTIFICATE])
+        .env("IMAP_PASSWORD", "secret"));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stdout), "INBOX\nSent mail\n");
+    let asked = server.join().expect("it serves");
+    assert_eq!(asked[0], r#"LOGIN "ann" "secret""#);
+}
+
+#[test]
+fn redis_client_counts() {
+    // It is a port that was free a moment ago; nobody else here asks for one by number.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener
+        .local_addr()
+        .expect("it has one")
+        .port()
+        .to_string();
+    drop(listener);
+    let mut redis = Command::new("redis-server");
+    let redis = redis
+        .args([
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--daemonize",
+            "no",
+        ])
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut redis = match redis {
+        Ok(redis) => redis,
+        Err(error) => return println!("not run: redis-server: {error}"),
+    };
+    let stdout = redis.stdout.take().expect("it is piped");
+    let mut log = BufReader::new(stdout).lines();
+    let is_ready = log.any(|line| line.is_ok_and(|line| line.contains("eady to accept")));
+    let output = run(example("redis_client").arg(format!("127.0.0.1:{port}")));
+    redis.kill().expect("it runs");
+    redis.wait().expect("it is a child");
+    assert!(is_ready && output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stdout), "10 clients counted to 1000\n");
+    // Nobody is there any more.
+    let output = run(example("redis_client").arg(format!("127.0.0.1:{port}")));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).contains("refused"), "{output:?}");
 }
