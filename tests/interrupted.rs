@@ -1,6 +1,6 @@
 //! Signals that interrupt system calls (EINTR): what was asked for is done all the same, as in std.
 //!
-//! A handler without SA_RESTART is installed, and an OS thread keeps on sending signals to all others while they wait.
+//! A handler without `SA_RESTART` is installed, and an OS thread keeps on sending signals to all others while they wait.
 
 mod support;
 

@@ -498,6 +498,14 @@ fn what_unix_adds_arrives() {
             command.status().unwrap_err().raw_os_error(),
             Some(libc::EDOM)
         );
+        #[allow(deprecated, reason = "std still has it")]
+        // SAFETY: as above.
+        let status = unsafe {
+            sh("true")
+                .before_exec(|| Err(io::Error::from_raw_os_error(libc::EDOM)))
+                .status()
+        };
+        assert_eq!(status.unwrap_err().raw_os_error(), Some(libc::EDOM));
         let error = Command::new("/there/is/none").exec();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         // SAFETY: it only returns a number.

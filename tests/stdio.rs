@@ -473,3 +473,34 @@ fn descriptors_are_the_usual_ones() {
     let copy: OwnedFd = io::stderr().as_fd().try_clone_to_owned().unwrap();
     assert!(copy.as_raw_fd() > 2);
 }
+
+#[test]
+fn no_descriptor_is_needed() {
+    if role().is_some() {
+        sylvan::run(|| {
+            let none = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: the record lives across the call.
+            let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const none) };
+            assert_eq!(set, 0);
+            assert!(File::open("/dev/null").is_err());
+            // Both wait: for what is typed by and by, and for room in the pipe.
+            let mut line = String::new();
+            io::stdin().read_line(&mut line).unwrap();
+            sylvan::println!("{}", line.trim_end().repeat(50_000));
+        });
+        end();
+    }
+    let mut other = start("no_descriptor_is_needed", "", all_piped());
+    let output = must_end(|| {
+        let mut input = other.stdin.take().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        input.write_all(b"again\n").unwrap();
+        other.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "{output:?}");
+    let written = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(written.matches("again").count(), 50_000);
+}

@@ -65,7 +65,7 @@ pub(crate) trait Sink {
 
 impl Transit {
     fn take() -> io::Result<Transit> {
-        let kept = kept(|kept| kept.pop());
+        let kept = kept(Vec::pop);
         let ends = match kept {
             Some(ends) => ends,
             None => Ends::new()?,
