@@ -74,7 +74,17 @@ pub fn write<P: AsRef<Path>, C: AsRef<[u8]>>(path: P, contents: C) -> io::Result
 ///
 /// As [std's](std::fs::copy).
 pub fn copy<P: AsRef<Path>, Q: AsRef<Path>>(from: P, to: Q) -> io::Result<u64> {
-    offload_two(from.as_ref(), to.as_ref(), |from, to| fs::copy(from, to))
+    offload_two(from.as_ref(), to.as_ref(), |from, to| {
+        loop {
+            match fs::copy(from, to) {
+                // A signal: what can be read from the beginning is. (std leaves that to its caller.)
+                Err(error)
+                    if error.kind() == ErrorKind::Interrupted
+                        && fs::metadata(from).is_ok_and(|metadata| metadata.is_file()) => {}
+                result => return result,
+            }
+        }
+    })
 }
 
 /// What is known of a file; of a link, of that to which it leads. Suspends unless the kernel knows it.

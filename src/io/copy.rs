@@ -1,7 +1,8 @@
 //! [`copy`].
 
 use std::any::TypeId;
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs;
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::ptr;
 
 use crate::fd::{AnyFd, PipeReader, PipeWriter, Sink, Source};
@@ -90,8 +91,6 @@ fn is_no_use(error: &io::Error) -> bool {
 
 /// Is there so little left that the bytes themselves are as quick? That is also said where there is no telling.
 fn is_short(file: &AnyFd) -> bool {
-    use std::io::Seek;
-
     let length = file.file().metadata().map_or(0, |metadata| metadata.len());
     let place = (&**file.file()).stream_position().unwrap_or(length);
     length.saturating_sub(place) < WORTH_IT
@@ -102,11 +101,23 @@ fn copy_file(from: &AnyFd, to: &AnyFd) -> io::Result<u64> {
     let mut copied = 0;
     loop {
         let (from, to) = (from.file().clone(), to.file().clone());
-        let part = rt::offload(move || io::copy(&mut (&*from).take(MOST_OFFLOADED), &mut &*to))?;
+        let (part, is_end) = rt::offload(move || copy_part(&from, &to))?;
         copied += part;
-        if part == 0 {
+        if is_end {
             return Ok(copied);
         }
+    }
+}
+
+/// How many bytes that were, and whether there are no more.
+fn copy_part(mut from: &fs::File, mut to: &fs::File) -> io::Result<(u64, bool)> {
+    let start = from.stream_position()?;
+    match io::copy(&mut from.take(MOST_OFFLOADED), &mut to) {
+        // What std has copied before the signal it does not tell.
+        Err(error) if error.kind() == ErrorKind::Interrupted => {
+            Ok((from.stream_position()?.saturating_sub(start), false))
+        }
+        part => part.map(|part| (part, part == 0)),
     }
 }
 
