@@ -243,6 +243,44 @@ fn what_is_too_large_is_told_on_both_sides() {
     assert_eq!(pool.stats().died, 0);
 }
 
+#[test]
+fn failures_have_bounds_as_results_have() {
+    let pool = builder(1).max_message_size(1024).build().unwrap();
+    let shouts = |length: usize| -> Vec<u8> { panic!("{}", "x".repeat(length)) };
+    match pool.apply(shouts, 3_000) {
+        Err(JobError::Panicked { message, .. }) => {
+            assert!(message.len() > 500 && message.len() < 1024, "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // Each result fits, not all of them; and each failure, but not all of them.
+    let jobs = pool.jobs().chunk_size(100);
+    let mapped = jobs.map(|size: usize| vec![7_u8; size], vec![20; 100]);
+    assert_eq!(mapped, Ok(vec![vec![7_u8; 20]; 100]));
+    let jobs = pool.jobs().chunk_size(100);
+    let outcomes: Vec<_> = jobs.imap(shouts, vec![300; 100]).collect();
+    let panicked = |outcome: &Result<_, _>| matches!(outcome, Err(JobError::Panicked { message, .. }) if message.len() == 300);
+    assert!(outcomes.len() == 100 && outcomes.iter().all(panicked));
+    assert_eq!(pool.stats().died, 0);
+}
+
+#[test]
+fn imap_gives_what_is_there_before_it_asks_for_more() {
+    sylvan::run(|| {
+        let pool = pool(1);
+        let pulled = AtomicU64::new(0);
+        let items = (0..100).inspect(|_| {
+            pulled.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(20)); // they are slow in coming
+        });
+        let mut results = pool.imap_unordered(square, items);
+        assert_eq!(results.next(), Some(Ok(0)));
+        let pulled = pulled.load(Ordering::Relaxed);
+        assert!(pulled < 50, "after {pulled} items");
+        assert_eq!(results.count(), 99);
+    });
+}
+
 // ---- how work is spread
 
 #[test]
@@ -337,6 +375,70 @@ fn a_process_that_dies_fails_the_jobs_it_has_and_is_replaced() {
 }
 
 #[test]
+fn a_process_that_has_died_gets_no_more_jobs() {
+    sylvan::run(|| {
+        let pool = pool(2);
+        for _ in 0..5 {
+            // A process of its own keeps its standard error open for a while, which is waited for.
+            let pid = pool.apply(
+                |()| {
+                    let mut sleep = Command::new("sleep");
+                    drop(
+                        sleep
+                            .arg("0.3")
+                            .stdin(Stdio::null())
+                            .stdout(Stdio::null())
+                            .spawn(),
+                    );
+                    process::id()
+                },
+                (),
+            );
+            let pid = pid.unwrap();
+            signal(pid, libc::SIGKILL);
+            must_end_soon(&[pid]);
+            thread::sleep(Duration::from_millis(20));
+            // The other one is idle.
+            assert_eq!(pool.apply(square, 3), Ok(9));
+            while pool.stats().processes.len() < 2 {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_process_ends_when_it_ends_whatever_it_has_forked() {
+    sylvan::run(|| {
+        let pool = pool(1);
+        let start = Instant::now();
+        let outcome = pool.apply(
+            |()| -> u8 {
+                // SAFETY: the child only sleeps. It has all descriptors of this process, the link as well.
+                unsafe {
+                    if libc::fork() == 0 {
+                        libc::sleep(20);
+                        libc::_exit(0);
+                    }
+                }
+                process::abort();
+            },
+            (),
+        );
+        assert!(
+            matches!(outcome, Err(JobError::WorkerDied { .. })),
+            "{outcome:?}"
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(pool.apply(square, 3), Ok(9));
+    });
+}
+
+#[test]
 fn the_last_words_of_a_process_are_in_the_error() {
     let pool = pool(1);
     let error = pool.apply(
@@ -390,6 +492,61 @@ fn a_job_is_cancelled_where_it_waits_in_its_process() {
         let ended = ended.join_timeout(LONG).unwrap();
         assert_eq!(ended, Ok(9));
         assert_eq!(pool.apply(own_id, ()), Ok(id));
+    });
+}
+
+#[test]
+fn a_job_that_is_still_on_its_way_is_cancelled() {
+    sylvan::run(|| {
+        let pool = builder(1).concurrency(2).build().unwrap();
+        let name = |word: &str| {
+            let name = format!("sylvan-pool-{word}-{}", process::id());
+            env::temp_dir().join(name).to_str().unwrap().to_owned()
+        };
+        let (begun, enough) = (name("begun"), name("enough"));
+        // Asks for another job while it waits, and then keeps the process from reading it.
+        let busy = pool.spawn(
+            |(begun, enough): (String, String)| {
+                thread::sleep(Duration::from_millis(20));
+                fs::write(&begun, "").unwrap();
+                while !Path::new(&enough).exists() {
+                    std::hint::spin_loop();
+                }
+            },
+            (begun.clone(), enough.clone()),
+        );
+        while !Path::new(&begun).exists() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let large = pool.spawn(|bytes: Vec<u8>| bytes.len(), vec![7; 4 << 20]);
+        thread::sleep(Duration::from_millis(50)); // it fills the socket
+        large.cancel();
+        fs::write(&enough, "").unwrap();
+        assert_eq!(large.join(), Err(JobError::Cancelled));
+        assert_eq!(busy.join(), Ok(()));
+        assert_eq!(pool.stats().died, 0);
+        // What comes after it has its own fate.
+        let length = pool.apply(|bytes: Vec<u8>| bytes.len(), vec![7; 1 << 20]);
+        assert_eq!(length, Ok(1 << 20));
+        fs::remove_file(begun).unwrap();
+        fs::remove_file(enough).unwrap();
+    });
+}
+
+#[test]
+fn many_jobs_are_cancelled_quickly() {
+    sylvan::run(|| {
+        let pool = builder(1).concurrency(1).build().unwrap();
+        let mut jobs: Vec<_> = (0..scaled(20_000))
+            .map(|_| pool.spawn(nap, 3_600_000))
+            .collect();
+        let start = Instant::now();
+        jobs.reverse();
+        jobs.iter().for_each(Job::cancel);
+        for job in jobs {
+            assert_eq!(job.join(), Err(JobError::Cancelled));
+        }
+        assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
     });
 }
 
@@ -511,6 +668,55 @@ fn each_process_is_initialised() {
         assert_eq!(greeting, Ok(Some("hello".to_owned())));
     }
     assert_eq!(GREETING.get(), None, "not here");
+}
+
+#[test]
+fn an_initializer_may_have_a_large_argument() {
+    static LENGTH: AtomicU64 = AtomicU64::new(0);
+    let initialise = |bytes: Vec<u8>| LENGTH.store(bytes.len() as u64, Ordering::Relaxed);
+    let large = || builder(1).initializer(initialise, vec![7; 3 << 20]);
+    let pool = large().build().unwrap();
+    assert_eq!(
+        pool.apply(|()| LENGTH.load(Ordering::Relaxed), ()),
+        Ok(3 << 20)
+    );
+    let error = large().max_message_size(1 << 20).build().unwrap_err();
+    assert!(
+        error.to_string().contains("the initializer's argument"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_process_that_is_starting_ends_with_its_pool() {
+    sylvan::run(|| {
+        let name = format!("sylvan-pool-hangs-{}", process::id());
+        let path = env::temp_dir().join(name).to_str().unwrap().to_owned();
+        let initialise = |path: String| {
+            while Path::new(&path).exists() {
+                thread::sleep(Duration::from_secs(3600));
+            }
+        };
+        let pool = builder(1).initializer(initialise, path.clone()).build();
+        let pool = pool.unwrap();
+        fs::write(&path, "").unwrap();
+        let pid = pool.stats().processes[0].pid;
+        signal(pid, libc::SIGKILL);
+        // The next one begins, and never is ready.
+        let start = Instant::now();
+        let is_another = |child: &u32| *child != pid;
+        while !children().iter().any(is_another) || !pool.stats().processes.is_empty() {
+            thread::sleep(Duration::from_millis(5));
+            assert!(start.elapsed() < LONG);
+        }
+        pool.terminate();
+        pool.join();
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            start.elapsed()
+        );
+    });
 }
 
 #[test]
@@ -744,7 +950,22 @@ fn a_forgotten_init_is_told_at_once() {
         println!("told: {error}");
         return;
     }
-    for variable in ["SYLVAN_TEST_FORGETS", "SYLVAN_TEST_ENDS"] {
+    if env::var_os("SYLVAN_TEST_DETACHES").is_some() {
+        // Its processes run this test, and have another standard input before they could take the link.
+        let null = fs::File::open("/dev/null").unwrap();
+        // SAFETY: both are open.
+        unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&null), 0) };
+        process_pool::init();
+        process_pool::use_test_entry("a_forgotten_init_is_told_at_once");
+        let error = Pool::builder().processes(2).build().unwrap_err();
+        println!("told: {error}");
+        return;
+    }
+    for variable in [
+        "SYLVAN_TEST_FORGETS",
+        "SYLVAN_TEST_ENDS",
+        "SYLVAN_TEST_DETACHES",
+    ] {
         let start = Instant::now();
         let output = run_alone("a_forgotten_init_is_told_at_once", variable)
             .output()
@@ -863,18 +1084,23 @@ fn a_program_with_more_rights_than_who_started_it_is_nobody_s_process() {
         let theirs = fs::File::from(OwnedFd::from(theirs));
         let name = theirs.metadata().unwrap();
         let program = Command::new(&copy)
-            .args(["worker_entry", "--exact"])
-            .env("SYLVAN_WORKER", format!("{}:{}", name.dev(), name.ino()))
+            .args(["worker_entry", "--exact", "--nocapture"])
+            .env(
+                "SYLVAN_WORKER",
+                format!("{}:{}:{}", name.dev(), name.ino(), process::id()),
+            )
             .stdin(theirs)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         drop(ours);
-        // One that serves misses its parent; one that does not has a test that passes. How it exits tells
-        // nothing: a sanitizer that may not trace its own process fails at the end.
-        let said = program.wait_with_output().unwrap().stdout;
-        !String::from_utf8_lossy(&said).contains("test worker_entry ... ok")
+        // How it exits tells nothing: a sanitizer that may not trace its own process fails at the end.
+        let output = program.wait_with_output().unwrap();
+        let (said, errors) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
+        assert!(!String::from_utf8_lossy(said).contains("test worker_entry ... ok"));
+        // One that serves misses its parent.
+        !errors.contains("a program with more rights than whoever started it")
     };
     let (usual, set_user_id) = (serves(0o755), serves(0o4755));
     fs::remove_file(&copy).unwrap();

@@ -11,7 +11,7 @@ use super::call::{self, Call};
 use super::core::Core;
 use super::pool::Pool;
 use super::{seat, worker};
-use crate::rt::Instant;
+use crate::rt::{self, Instant};
 use crate::sync::mpsc;
 use crate::thread;
 
@@ -173,11 +173,18 @@ impl Builder {
     ///
     /// # Errors
     ///
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a program with more rights than whoever started it (set-user-ID, or
+    /// capabilities of its file): its processes could not believe what they are told;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for zero processes, jobs or bytes; what the operating system says if
     /// it has no more processes or descriptors; what is known of a process that does not become ready, as one whose
     /// `main` does not call [`init`](super::init).
     pub fn build(self) -> io::Result<Pool> {
         worker::refuse_if_forgotten();
+        if rt::is_privileged() {
+            let why =
+                "a program with more rights than whoever started it cannot have a process pool";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         self.check()?;
         let core = Arc::new(Core::new(self.settings));
         // From here on it ends what was begun.
@@ -207,6 +214,11 @@ impl Builder {
         Ok(pool)
     }
 
+    fn initializer_bytes(&self) -> usize {
+        let initializer = self.settings.initializer.as_ref();
+        initializer.map_or(0, |(_, input)| input.len())
+    }
+
     fn check(&self) -> io::Result<()> {
         let settings = &self.settings;
         let fault = match &self.fault {
@@ -217,6 +229,9 @@ impl Builder {
                 "a process without jobs does nothing"
             }
             None if settings.start_timeout.is_zero() => "no process is ready at once",
+            None if self.initializer_bytes() > settings.max_message_size => {
+                "the initializer's argument has more bytes than a message may have"
+            }
             None if !(1024..1 << 32).contains(&settings.max_message_size) => {
                 "the most bytes of a message: 1 KiB to 4 GiB"
             }

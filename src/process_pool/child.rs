@@ -6,16 +6,22 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::parent_id;
+use std::process;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::os::unix::process::CommandExt;
 use crate::process::{ChildStderr, Command, ExitStatus, Running, Stdio};
 use crate::rt;
 
-/// Tells a child that its standard input is the link: which device and inode that is. So nobody else takes what it
-/// has there for one, though the variable be handed on.
+/// Tells a child that its standard input is the link, which device and inode that is, and the number of the parent. So
+/// nobody else takes what it has there for one, though the variable be handed on.
 const VARIABLE: &str = "SYLVAN_WORKER";
+
+/// This process has taken its link.
+static HAS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// How much of what a child wrote to standard error is kept.
 const TAIL: usize = 4 * 1024;
@@ -44,7 +50,7 @@ impl Child {
         }
         let mut process = command
             .args(ARGUMENTS.get().into_iter().flatten())
-            .env(VARIABLE, identity(link.as_fd())?)
+            .env(VARIABLE, name_of(link.as_fd(), process::id())?)
             .stdin(link)
             .stderr(Stdio::piped())
             .spawn()?;
@@ -62,6 +68,11 @@ impl Child {
     pub(super) fn kill(&self) {
         // It cannot fail for a child that nobody has waited for, unless that has become somebody else's.
         let _ = self.0.kill();
+    }
+
+    /// Suspends until it has ended.
+    pub(super) fn wait(&self) -> io::Result<ExitStatus> {
+        self.0.wait()
     }
 
     /// Suspends until it has ended, which it is made to after some time.
@@ -119,20 +130,29 @@ pub(super) fn take_link() -> io::Result<Option<OwnedFd>> {
     }
     let link = io::stdin().as_fd().try_clone_to_owned()?;
     rt::stdin_from_null()?;
+    HAS_TAKEN.store(true, Ordering::Relaxed);
     Ok(Some(link))
+}
+
+/// Was this process started for a pool, and has not become one of its processes? Such a one must not start processes,
+/// which would do as it does. It is the parent alone that tells: standard input may be another by now.
+pub(super) fn is_lost() -> bool {
+    let parent = parent_id().to_string();
+    !HAS_TAKEN.load(Ordering::Relaxed)
+        && env::var(VARIABLE).is_ok_and(|name| name.rsplit(':').next() == Some(parent.as_str()))
 }
 
 /// Is the standard input of this process a link that nobody has taken? Of a program with more rights than whoever
 /// started it never: what comes over a link is called.
-pub(super) fn has_link() -> bool {
+fn has_link() -> bool {
     !rt::is_privileged()
         && env::var(VARIABLE).is_ok_and(|expected| {
-            identity(io::stdin().as_fd()).is_ok_and(|identity| identity == expected)
+            name_of(io::stdin().as_fd(), parent_id()).is_ok_and(|name| name == expected)
         })
 }
 
-/// What names an open file among all that are open now.
-fn identity(fd: BorrowedFd<'_>) -> io::Result<String> {
+/// What names an open file among all that are open now, and whose child it is for.
+fn name_of(fd: BorrowedFd<'_>, parent: u32) -> io::Result<String> {
     let metadata = File::from(fd.try_clone_to_owned()?).metadata()?;
-    Ok(format!("{}:{}", metadata.dev(), metadata.ino()))
+    Ok(format!("{}:{}:{parent}", metadata.dev(), metadata.ino()))
 }

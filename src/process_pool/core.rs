@@ -1,11 +1,13 @@
 //! What all parts of a pool share: jobs that wait, processes that have room, and who has what.
 //!
 //! A *submission* is one message's worth of calls: one, or a chunk of a map. It is in one place at a time: in the
-//! queue, or as a *flight* with the worker that has it; and it leaves by `settle` alone, which takes it out of there
-//! under the lock. So each is answered exactly once, however a result, a death, a cancel and a time-out cross:
+//! queue, or as a *flight* with the worker that has it; and whoever answers it takes it out of there under the lock. So
+//! each is answered exactly once, however a result, a death, a cancel and a time-out cross:
 //!
 //! * a result for what is no flight of that worker breaks the protocol: that worker is ended, and nobody else hears;
-//! * a worker that dies takes its flights out, and each is answered, or queued again if it may be repeated;
+//! * the end of a worker takes its flights out, and each is answered, or queued again if it may be repeated; from the
+//!   moment on when its end is seen it gets no more;
+//! * a result of fewer items than a chunk has takes those out; the others are queued again, before all that is new;
 //! * a cancel takes a submission out of the queue; of a flight it only tells the worker, whose answer comes or whose
 //!   death does;
 //! * a time-out answers and leaves the flight behind, `abandoned`, to hold the place until the worker has answered. One
@@ -14,8 +16,10 @@
 //! A worker gets a job only in answer to a pull; of those who have asked, the one with the fewest flights does. (A job
 //! of several frames takes long to arrive, and only then does its worker ask again. So that a small one may overtake it,
 //! one more job is sent for the same pull.) What is to be told to others is collected under the lock and told after it.
+//!
+//! The file is longer than others because all of this is one lock's worth: who reads the rules above finds them kept here.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +93,8 @@ pub(super) struct Worker {
     /// It was told that no more jobs come, and has until then to end.
     stopping: bool,
     stop_by: Instant,
+    /// It has ended, or broken the protocol, as far as is known.
+    is_lost: bool,
     /// How many jobs it was sent, and how many it has answered.
     sent: u64,
     answered: u64,
@@ -104,6 +110,7 @@ impl Worker {
             wants_more: false,
             stopping: false,
             stop_by: Instant::NEVER,
+            is_lost: false,
             sent: 0,
             answered: 0,
         }
@@ -112,7 +119,9 @@ impl Worker {
     /// Has it asked, and is it to have more?
     fn may_have_more(&self, settings: &Settings) -> bool {
         let has_room = self.flights.len() < settings.concurrency;
-        self.wants && has_room && !self.stopping && !self.has_had_enough(settings)
+        // One that has not answered to a time-out may be about to be ended.
+        let is_sound = !self.is_lost && !self.flights.values().any(|flight| flight.abandoned);
+        self.wants && has_room && is_sound && !self.stopping && !self.has_had_enough(settings)
     }
 
     fn has_had_enough(&self, settings: &Settings) -> bool {
@@ -135,11 +144,20 @@ pub(super) enum Phase {
     Terminated,
 }
 
+/// Where a submission stands in the queue: what comes back goes before what is new, and all by their numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Place {
+    Back(u64),
+    New(u64),
+}
+
 struct State {
     phase: Phase,
-    queue: VecDeque<(u64, Submission)>,
+    queue: BTreeMap<Place, Submission>,
     /// One for each process there should be.
     seats: Vec<Option<Worker>>,
+    /// Processes that are not ready yet, by their seats.
+    starting: Vec<Option<Arc<Child>>>,
     next_id: u64,
     /// How many seats have somebody who sees to them.
     attended: usize,
@@ -189,7 +207,8 @@ impl Core {
         Core {
             state: rt::Mutex::new(State {
                 phase: Phase::Open,
-                queue: VecDeque::new(),
+                queue: BTreeMap::new(),
+                starting: (0..settings.processes).map(|_| None).collect(),
                 seats,
                 next_id: 1,
                 attended: settings.processes,
@@ -214,7 +233,7 @@ impl Core {
         let id = state.next_id;
         state.next_id += 1;
         state.counts.submitted += u64::from(submission.items);
-        state.queue.push_back((id, submission));
+        state.queue.insert(Place::New(id), submission);
         let alarm = self.dispatch(&mut state);
         drop(state);
         self.ring(alarm);
@@ -226,11 +245,10 @@ impl Core {
         let mut told = Told::default();
         let mut alarm = false;
         let mut state = self.state.lock();
-        if let Some(at) = state.queue.iter().position(|(queued, _)| *queued == id) {
-            if let Some((_, submission)) = state.queue.remove(at) {
-                state.counts.cancelled += u64::from(submission.items);
-                told.say(submission, &Err(JobError::Cancelled));
-            }
+        let new = state.queue.remove(&Place::New(id));
+        if let Some(submission) = new.or_else(|| state.queue.remove(&Place::Back(id))) {
+            state.counts.cancelled += u64::from(submission.items);
+            told.say(submission, &Err(JobError::Cancelled));
             alarm = self.stop_if_done(&mut state);
         }
         for worker in state.seats.iter_mut().flatten() {
@@ -260,8 +278,7 @@ impl Core {
         let mut told = Told::default();
         let mut state = self.state.lock();
         state.phase = Phase::Terminated;
-        let queue = std::mem::take(&mut state.queue);
-        for (_, submission) in queue {
+        for submission in std::mem::take(&mut state.queue).into_values() {
             state.counts.cancelled += u64::from(submission.items);
             told.say(submission, &Err(JobError::Cancelled));
         }
@@ -276,6 +293,11 @@ impl Core {
             worker.stopping = true;
             worker.child.kill();
         }
+        state
+            .starting
+            .iter()
+            .flatten()
+            .for_each(|child| child.kill());
         state.counts.cancelled += cancelled;
         drop(state);
         self.terminated.set();
@@ -309,7 +331,7 @@ impl Core {
     pub(super) fn stats(&self) -> Stats {
         let state = self.state.lock();
         let mut stats = state.counts.clone();
-        stats.queued = state.queue.iter().map(|(_, it)| u64::from(it.items)).sum();
+        stats.queued = state.queue.values().map(|it| u64::from(it.items)).sum();
         for worker in state.seats.iter().flatten() {
             let flights = worker.flights.values();
             let running = flights
@@ -326,6 +348,18 @@ impl Core {
     }
 
     // ---- for those who see to a seat
+
+    /// A process was started for this seat, and is not ready yet. `false`: it is not to be.
+    pub(super) fn starts(&self, seat: usize, child: Arc<Child>) -> bool {
+        let mut state = self.state.lock();
+        state.starting[seat] = Some(child);
+        state.phase != Phase::Terminated
+    }
+
+    /// It is ready, or will never be.
+    pub(super) fn has_started(&self, seat: usize) {
+        self.state.lock().starting[seat] = None;
+    }
 
     /// Somebody works at this seat now. `false`: nobody is to.
     pub(super) fn sit_down(&self, seat: usize, worker: Worker) -> bool {
@@ -353,11 +387,19 @@ impl Core {
             Kind::Result => self.settle(&mut state, seat, message, &mut told),
             _ => Err(Violation("a message that only a pool sends")),
         };
+        if heard.is_err() {
+            state.lose(seat);
+        }
         let alarm = self.dispatch(&mut state) | self.stop_if_done(&mut state);
         drop(state);
         self.ring(alarm);
         told.tell();
         heard
+    }
+
+    /// Nothing more will be heard from the worker of this seat: it is to get no more jobs.
+    pub(super) fn lose(&self, seat: usize) {
+        self.state.lock().lose(seat);
     }
 
     /// Whoever worked at this seat has ended, so, and after these last words. Returns whether it had done anything.
@@ -371,10 +413,7 @@ impl Core {
         if !worker.stopping {
             state.counts.died += 1;
         }
-        let mut lost: Vec<_> = worker.flights.into_iter().collect();
-        // Those that are to be done again come first, in their order.
-        lost.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
-        for (id, flight) in lost {
+        for (id, flight) in worker.flights {
             let mut submission = flight.submission;
             let items = u64::from(submission.items);
             if flight.abandoned {
@@ -386,14 +425,14 @@ impl Core {
             } else if submission.retries > 0 && state.phase != Phase::Terminated {
                 submission.retries -= 1;
                 state.counts.retried += items;
-                state.queue.push_front((id, submission));
+                state.queue.insert(Place::Back(id), submission);
             } else {
                 state.counts.failed += items;
                 told.say(submission, &Err(JobError::died(status, words.to_owned())));
             }
         }
         if self.settings.single {
-            for (_, submission) in std::mem::take(&mut state.queue) {
+            for submission in std::mem::take(&mut state.queue).into_values() {
                 state.counts.failed += u64::from(submission.items);
                 told.say(submission, &Err(JobError::died(status, words.to_owned())));
             }
@@ -411,7 +450,7 @@ impl Core {
         let mut told = Told::default();
         let mut state = self.state.lock();
         if state.seats.iter().flatten().next().is_none() {
-            for (_, submission) in std::mem::take(&mut state.queue) {
+            for submission in std::mem::take(&mut state.queue).into_values() {
                 state.counts.failed += u64::from(submission.items);
                 told.say(submission, &Err(JobError::NotStarted(why.to_owned())));
             }
@@ -431,6 +470,9 @@ impl Core {
     /// Is another to work at a seat that is empty now?
     pub(super) fn is_needed(&self) -> bool {
         let state = self.state.lock();
+        if self.settings.single && state.counts.started > 0 {
+            return false;
+        }
         match state.phase {
             Phase::Open => true,
             Phase::Closed => !state.queue.is_empty(),
@@ -447,7 +489,7 @@ impl Core {
         if last {
             // Only if they were cancelled is anything left.
             state.phase = Phase::Terminated;
-            for (_, submission) in std::mem::take(&mut state.queue) {
+            for submission in std::mem::take(&mut state.queue).into_values() {
                 state.counts.cancelled += u64::from(submission.items);
                 told.say(submission, &Err(JobError::Cancelled));
             }
@@ -526,7 +568,8 @@ impl Core {
             let Some(worker) = asking.min_by_key(|worker| worker.flights.len()) else {
                 break;
             };
-            let Some((id, submission)) = state.queue.pop_front() else {
+            let Some((Place::Back(id) | Place::New(id), submission)) = state.queue.pop_first()
+            else {
                 break;
             };
             let is_large = submission.arguments.len() - submission.start > FRAGMENT;
@@ -578,7 +621,7 @@ impl Core {
         let mut items = &message.body[..];
         let head: ResultHead =
             call::decode_head(&mut items).ok_or(Violation("a result without a head"))?;
-        let may_be_fewer = !submission.give_back_after.is_zero() && head.items > 0;
+        let may_be_fewer = head.items > 0;
         if head.items > submission.items || (head.items < submission.items && !may_be_fewer) {
             return Err(Violation("a result of a wrong number of items"));
         }
@@ -630,7 +673,7 @@ impl Core {
                     state.counts.cancelled += u64::from(submission.items);
                     told.say(submission, &Err(JobError::Cancelled));
                 } else {
-                    state.queue.push_front((message.id, submission));
+                    state.queue.insert(Place::Back(message.id), submission);
                 }
             }
         }
@@ -656,6 +699,12 @@ impl Core {
 }
 
 impl State {
+    fn lose(&mut self, seat: usize) {
+        if let Some(worker) = &mut self.seats[seat] {
+            worker.is_lost = true;
+        }
+    }
+
     fn pull(&mut self, seat: usize) {
         if let Some(worker) = &mut self.seats[seat] {
             (worker.wants, worker.wants_more) = (true, false);

@@ -36,7 +36,8 @@ pub enum JobError {
     Unserialisable(String),
     /// The pool takes no jobs any more.
     Closed,
-    /// No process could be started to do it, again and again: why.
+    /// It could not be begun, for no process could be started to do it, again and again, or a process had no memory for
+    /// its stack: why.
     NotStarted(String),
 }
 
@@ -49,6 +50,7 @@ impl JobError {
             Failure::Unknown => JobError::Unserialisable(
                 "the function is not in the program's own image".to_owned(),
             ),
+            Failure::NoStack => JobError::NotStarted("there is no memory for its stack".to_owned()),
         }
     }
 
@@ -85,7 +87,7 @@ impl fmt::Display for JobError {
             JobError::Cancelled => f.write_str("the job was cancelled"),
             JobError::Unserialisable(why) => write!(f, "it cannot travel: {why}"),
             JobError::Closed => f.write_str("the pool is closed"),
-            JobError::NotStarted(why) => write!(f, "no process could be started: {why}"),
+            JobError::NotStarted(why) => write!(f, "the job could not be started: {why}"),
         }
     }
 }

@@ -60,8 +60,8 @@ impl<'pool> Jobs<'pool> {
     /// How many jobs of a map travel together, and are done one after the other by one green thread.
     ///
     /// By default that is measured: one as long as they take a millisecond or more, more when they are so small that
-    /// travelling would cost more than they do. If one then takes longer, those behind it in its chunk come back,
-    /// and go to whoever has time. When a process dies, all jobs of the chunks that it has fail.
+    /// travelling would cost more than they do. If one then takes longer, those behind it in its chunk come back when it has
+    /// ended, and go to whoever has time; who has jobs that now and then wait for long takes 1. When a process dies, all jobs of the chunks that it has fail.
     ///
     /// # Panics
     ///

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -25,6 +26,12 @@ impl Link {
     pub(super) fn limit_waits(&self, limit: Option<Duration>) -> io::Result<()> {
         self.stream.set_read_timeout(limit)?;
         self.stream.set_write_timeout(limit)
+    }
+
+    /// Ends reading and writing, here and on the other side.
+    pub(super) fn shut_down(&self) {
+        // It fails if the other side has closed it.
+        let _closed = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Suspends until a whole message has come. `None`: the other side has closed, between two messages.

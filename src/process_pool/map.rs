@@ -89,29 +89,22 @@ impl<I: Iterator> Feed<I> {
         I::Item: Serialize,
     {
         loop {
-            self.fill();
-            if let Some(outcome) = self.ready.pop_front() {
-                return Some(outcome);
-            }
-            if self.chunks.is_empty() {
-                return None;
-            }
-            // It has a sender of its own, so there is one.
-            let answer = self.answers.recv().ok()?;
-            self.hear(answer);
+            // Before the next item is asked for, which may be long in coming.
             while let Ok(answer) = self.answers.try_recv() {
                 self.hear(answer);
             }
-        }
-    }
-
-    /// Submits as many chunks as there is room for.
-    fn fill(&mut self)
-    where
-        I::Item: Serialize,
-    {
-        while self.items.is_some() && self.has_room() {
-            self.submit_chunk();
+            if let Some(outcome) = self.ready.pop_front() {
+                return Some(outcome);
+            }
+            if self.items.is_some() && self.has_room() {
+                self.submit_chunk();
+            } else if self.chunks.is_empty() {
+                return None;
+            } else {
+                // It has a sender of its own, so there is one.
+                let answer = self.answers.recv().ok()?;
+                self.hear(answer);
+            }
         }
     }
 

@@ -20,8 +20,8 @@ use super::stats::Stats;
 /// A job is a function that captures nothing, and its argument; the argument goes to a process and the result comes
 /// back by serde. [The module](super#what-travels) says what that asks of them.
 ///
-/// Each process asks for its next job when it has room and time for it, so a slow job holds up no other while a process is
-/// idle. One that dies fails the jobs that it has, and no others, and is replaced.
+/// Each process asks for its next job when it has room and time for it, so a slow job holds up none that is alone while a
+/// process is idle (of a map, see [`chunk_size`](super::Jobs::chunk_size)). One that dies fails the jobs that it has, and no others, and is replaced.
 ///
 /// When the pool is dropped it is [terminated](Self::terminate).
 ///
@@ -168,8 +168,11 @@ impl Pool {
     /// Calls `function` with each item, and gives the results one by one in the order of the items: a lazy iterator, which
     /// suspends until the next is there.
     ///
-    /// Items are pulled as there is room: so many jobs as the processes have at once, and one more for each
-    /// process. When it is dropped before its end, the jobs that it has begun are cancelled.
+    /// Items are pulled in `next`, as there is room, and ahead of the results: some chunks for each process, which
+    /// of small jobs may be thousands of items. With a [`chunk_size`](super::Jobs::chunk_size) of 1 it is so many as the
+    /// processes have at once, and some more. Before it pulls it gives what results are there; but an item that is long in
+    /// coming holds them up, and one that waits for an earlier result waits for ever. When it is dropped before its end,
+    /// the jobs that it has begun are cancelled.
     ///
     /// ```standalone_crate
     /// use sylvan::process_pool::{self, Pool};

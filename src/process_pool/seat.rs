@@ -15,6 +15,7 @@ use super::wire::{Assembly, Hello, Kind, Outgoing, Ready, VERSION};
 use super::worker::NO_INIT;
 use crate::process::ChildStderr;
 use crate::rt::Image;
+use crate::sync::Event;
 use crate::sync::mpsc::{self, Sender};
 use crate::thread::{self, JoinHandle};
 
@@ -54,7 +55,7 @@ pub(super) fn attend(core: &Core, seat: usize, first: Sender<io::Result<()>>) {
     let mut first = Some(first);
     let mut in_vain = 0;
     while core.is_needed() {
-        match start(&core.settings) {
+        match start(core, seat) {
             Ok(started) => {
                 match attendance.serve(started, first.take()) {
                     Ok(true) => in_vain = 0,
@@ -86,9 +87,24 @@ pub(super) fn attend(core: &Core, seat: usize, first: Sender<io::Result<()>>) {
 }
 
 /// Starts a process and shakes hands with it.
-fn start(settings: &Settings) -> io::Result<Started> {
+fn start(core: &Core, seat: usize) -> io::Result<Started> {
     let (link, theirs) = Link::pair()?;
     let (child, stderr) = Child::start(theirs)?;
+    let child = Arc::new(child);
+    if !core.starts(seat, child.clone()) {
+        child.kill();
+    }
+    let started = make_ready(&core.settings, link, child, stderr);
+    core.has_started(seat);
+    started
+}
+
+fn make_ready(
+    settings: &Settings,
+    link: Link,
+    child: Arc<Child>,
+    stderr: ChildStderr,
+) -> io::Result<Started> {
     let tail = Arc::new(Tail::default());
     let stderr = read_stderr(stderr, tail.clone())?;
     let mut assembly = Assembly::new(1, 1 << 20);
@@ -99,7 +115,7 @@ fn start(settings: &Settings) -> io::Result<Started> {
             assembly.set_bounds(parts, settings.max_message_size);
             link.limit_waits(None)?;
             Ok(Started {
-                child: Arc::new(child),
+                child,
                 link: Arc::new(link),
                 assembly,
                 tail,
@@ -182,10 +198,27 @@ impl Attendance<'_> {
             stderr,
         } = started;
         let (outbox, messages) = mpsc::channel();
-        let theirs = link.clone();
+        let (theirs, its_child) = (link.clone(), child.clone());
         let writer = thread::Builder::new()
             .name("pool writer".to_owned())
-            .spawn(move || theirs.write_messages(&messages))?;
+            .spawn(move || {
+                if theirs.write_messages(&messages).is_err() {
+                    // What it is not told it does not do: its jobs are to see an end.
+                    its_child.kill();
+                }
+            })?;
+        let has_read_all = Arc::new(Event::new());
+        let end = thread::Builder::new().name("pool end".to_owned()).spawn({
+            let (child, link, has_read_all) = (child.clone(), link.clone(), has_read_all.clone());
+            move || {
+                // If its status cannot be had there is somebody else who has.
+                let _status = child.wait();
+                // Another process that it has forked may have the link, and keep it open.
+                if !has_read_all.wait_timeout(LAST_WORDS) {
+                    link.shut_down();
+                }
+            }
+        })?;
         if !self
             .core
             .sit_down(self.seat, Worker::new(child.clone(), outbox))
@@ -206,6 +239,8 @@ impl Attendance<'_> {
                 Err(error) => break Err(error),
             }
         };
+        self.core.lose(self.seat);
+        has_read_all.set();
         let broken = read
             .as_ref()
             .err()
@@ -224,8 +259,10 @@ impl Attendance<'_> {
         let has_worked = self
             .core
             .stand_up(self.seat, status.as_ref().ok().copied(), &words);
-        // Its channel has no sender any more.
+        // Nobody reads any more, and its channel has no sender.
+        link.shut_down();
         let _written = writer.join();
+        let _ended = end.join();
         status?;
         Ok(has_worked)
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::builder::Builder;
+use super::call::{self, Call};
 use super::error::JobError;
 use super::job::Job;
 use super::pool::Pool;
@@ -61,9 +62,13 @@ impl<R: Serialize + DeserializeOwned> Single<R> {
     where
         A: Serialize + DeserializeOwned,
     {
+        // What cannot travel needs no process.
+        let invalid = |fault: String| io::Error::new(io::ErrorKind::InvalidInput, fault);
+        Call::one(function).map_err(|error| invalid(error.to_string()))?;
+        call::encode(&argument).map_err(invalid)?;
         let pool = Builder::single(alone).build()?;
-        // If it has ended by now, so has its number.
-        let pid = pool.core().any_pid().unwrap_or(0);
+        let gone = || io::Error::other("the process has ended before it had anything to do");
+        let pid = pool.core().any_pid().ok_or_else(gone)?;
         let job = pool.spawn(function, argument);
         pool.close();
         Ok(Single { pool, job, pid })
@@ -126,7 +131,7 @@ impl<R: Serialize + DeserializeOwned> Worker<R> {
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`].
+    /// As [`Builder::build`]; [`InvalidInput`](io::ErrorKind::InvalidInput) if the argument cannot travel.
     pub fn spawn<A>(function: fn(A) -> R, argument: A) -> io::Result<Worker<R>>
     where
         A: Serialize + DeserializeOwned,

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | `Ready` | 0 | a [`Ready`], once, in answer to `Hello` |
 //! | `Pull` | 0 | nothing: room and time for one job |
-//! | `Result` | the job's, once for each | a [`ResultHead`], and its items |
+//! | `Result` | the job's, once for each | a [`ResultHead`], and the items that were done, one at least; the others come back |
 //!
 //! Numbers in heads are little-endian; the bodies are as the crate postcard writes them. Nothing here does any input or
 //! output, and nothing trusts what it reads: what breaks a rule above is a [`Violation`].
@@ -114,6 +114,33 @@ pub(super) enum Failure {
     Unserialisable(String),
     /// There is no such function in this process.
     Unknown,
+    /// It was not begun, for there was no memory for its stack.
+    NoStack,
+}
+
+impl Failure {
+    /// With at most so many bytes of words.
+    pub(super) fn shortened(self, most: usize) -> Failure {
+        match self {
+            Failure::Panicked(message, backtrace) => {
+                let message = cut(message, most);
+                let left = most - message.len();
+                Failure::Panicked(message, backtrace.map(|text| cut(text, left)))
+            }
+            Failure::Unserialisable(why) => Failure::Unserialisable(cut(why, most)),
+            short => short,
+        }
+    }
+}
+
+/// The beginning of it, whole characters.
+fn cut(mut text: String, most: usize) -> String {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
 }
 
 /// A whole message that has come.
@@ -259,6 +286,11 @@ impl Assembly {
     /// The bounds are known only now.
     pub(super) fn set_bounds(&mut self, most_parts: usize, most_bytes: usize) {
         (self.most_parts, self.most_bytes) = (most_parts, most_bytes);
+    }
+
+    /// Has a part come of this message, and not all?
+    pub(super) fn has_part(&self, kind: Kind, id: u64) -> bool {
+        self.parts.contains_key(&(kind, id))
     }
 
     /// Where to read to; never empty once [`next`](Self::next) has said that nothing is left.

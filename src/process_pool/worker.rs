@@ -9,7 +9,7 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::rc::Rc;
@@ -38,8 +38,10 @@ const ORPHAN: i32 = 72;
 /// As that of a Rust program whose main panics.
 const PANICKED: i32 = 101;
 
-/// What a result has beside its items, at most.
+/// What a result has beside its items, at most; and a failure beside its words.
 const SURPLUS: usize = 64;
+/// Room for a failure, of whose words as many are kept as fit.
+const FAILURE_BYTES: usize = 512;
 
 /// The most bytes of results that an automatic chunk has before the rest of it is given back.
 const ENOUGH_BYTES: usize = 1 << 20;
@@ -61,6 +63,9 @@ const ENOUGH_BYTES: usize = 1 << 20;
 /// [`use_test_entry`](super::use_test_entry) names it.
 pub fn init() {
     match child::take_link() {
+        Ok(None) if child::is_lost() && rt::is_privileged() => fail(
+            "a program with more rights than whoever started it does not do what it is told to",
+        ),
         Ok(None) => {}
         Ok(Some(link)) => serve(Link::from(link)),
         Err(error) => fail(&format!("the link to the parent cannot be used: {error}")),
@@ -69,10 +74,10 @@ pub fn init() {
 
 /// Ends the process if it is one of a pool's and has not called [`init`]: it would start processes that do the same.
 pub(super) fn refuse_if_forgotten() {
-    if child::has_link() {
+    if child::is_lost() {
         eprintln!(
             "sylvan: this process was started for a process pool, but did not call \
-             sylvan::process_pool::init() at the top of its main"
+             sylvan::process_pool::init() at the top of its main, before all else"
         );
         process::exit(NO_INIT);
     }
@@ -110,7 +115,8 @@ fn serve(link: Link) -> ! {
 fn work(link: &Arc<Link>) -> io::Result<()> {
     // ^C goes to all of the foreground: what becomes of the jobs is the parent's to say.
     let _ignored = Signals::new([Signal::INTERRUPT])?;
-    let mut assembly = Assembly::new(1, 1 << 20);
+    // The first message has the initializer's argument: the parent knows how large that may be.
+    let mut assembly = Assembly::new(1, u32::MAX as usize);
     let hello = greet(link, &mut assembly)?;
     let (concurrency, most_bytes) = (hello.concurrency as usize, hello.most_bytes as usize);
     assembly.set_bounds(concurrency + 1, most_bytes);
@@ -119,10 +125,18 @@ fn work(link: &Arc<Link>) -> io::Result<()> {
     let link_to_write = link.clone();
     let writer = thread::Builder::new()
         .name("pool writer".to_owned())
-        .spawn(move || link_to_write.write_messages(&messages))?;
+        .spawn(move || {
+            match link_to_write.write_messages(&messages) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => rt::exit_at_once(ORPHAN),
+                // What is not heard is not done: the pool is to see an end, and not to wait.
+                Err(error) => fail(&format!("the pool cannot be told: {error}")),
+            }
+        })?;
     let desk = Rc::new(Desk {
         outbox,
         running: RefCell::new(HashMap::new()),
+        early_cancels: RefCell::new(HashSet::new()),
         concurrency,
         most_bytes,
         alone: hello.alone,
@@ -141,9 +155,8 @@ fn work(link: &Arc<Link>) -> io::Result<()> {
                 desk.ask();
             }
             Kind::Cancel => {
-                if let Some(handle) = desk.running.borrow().get(&message.id) {
-                    handle.cancel();
-                }
+                let is_coming = assembly.has_part(Kind::Job, message.id);
+                desk.cancel(message.id, is_coming);
             }
             Kind::Stop => break,
             _ => return Err(invalid("a message that only a process sends")),
@@ -152,7 +165,7 @@ fn work(link: &Arc<Link>) -> io::Result<()> {
     // No job is left, or the pool would not have said so. What is on its way out goes.
     drop(desk);
     match writer.join() {
-        Ok(written) => written,
+        Ok(()) => Ok(()),
         Err(payload) => panic::resume_unwind(payload),
     }
 }
@@ -188,11 +201,19 @@ fn greet(link: &Link, assembly: &mut Assembly) -> io::Result<Hello> {
 /// What is under way.
 struct Desk {
     outbox: Sender<Outgoing>,
-    running: RefCell<HashMap<u64, LocalJoinHandle<()>>>,
+    running: RefCell<HashMap<u64, Running>>,
+    /// Jobs that were cancelled when only a part of them had come.
+    early_cancels: RefCell<HashSet<u64>>,
     concurrency: usize,
     most_bytes: usize,
     alone: bool,
     has_asked: Cell<bool>,
+}
+
+/// A job that is under way.
+struct Running {
+    thread: LocalJoinHandle<()>,
+    is_cancelled: Rc<Cell<bool>>,
 }
 
 impl Desk {
@@ -209,23 +230,46 @@ impl Desk {
         let mut items = &message.body[..];
         let head: JobHead = call::decode_head(&mut items).ok_or(invalid("a job without a head"))?;
         let start = message.body.len() - items.len();
+        let is_cancelled = Rc::new(Cell::new(false));
         let answer = Answer {
             desk: self.clone(),
             id,
+            is_cancelled: is_cancelled.clone(),
+            has_begun: false,
             items: head.items,
             started: Instant::now(),
             results: Vec::new(),
             done: 0,
         };
+        if self.early_cancels.borrow_mut().remove(&id) {
+            answer.is_cancelled.set(true);
+            return Ok(()); // and the answer with it
+        }
         let job = thread::Builder::new().name(format!("job {id}"));
         let handle = job.spawn_local(move || answer.work_out(&head, &message.body[start..]));
         match handle {
             // It runs from the next turn on.
-            Ok(handle) => drop(self.running.borrow_mut().insert(id, handle)),
+            Ok(thread) => {
+                let running = Running {
+                    thread,
+                    is_cancelled,
+                };
+                self.running.borrow_mut().insert(id, running);
+            }
             // The answer was dropped, and has said so.
             Err(error) => rt::report(format_args!("a job cannot be started: {error}")),
         }
         Ok(())
+    }
+
+    /// One that is still coming is cancelled when it is there.
+    fn cancel(&self, id: u64, is_coming: bool) {
+        if is_coming {
+            self.early_cancels.borrow_mut().insert(id);
+        } else if let Some(running) = self.running.borrow().get(&id) {
+            running.is_cancelled.set(true);
+            running.thread.cancel();
+        }
     }
 
     fn send(&self, message: Outgoing) {
@@ -238,6 +282,8 @@ impl Desk {
 struct Answer {
     desk: Rc<Desk>,
     id: u64,
+    is_cancelled: Rc<Cell<bool>>,
+    has_begun: bool,
     items: u32,
     started: Instant,
     results: Vec<u8>,
@@ -247,9 +293,10 @@ struct Answer {
 impl Answer {
     /// Makes the calls, one after the other.
     fn work_out(mut self, head: &JobHead, mut items: &[u8]) {
+        self.has_begun = true;
         let callee = head.call.find();
         let limit = Duration::from_nanos(head.give_back_after);
-        while self.done < self.items {
+        while self.done < self.items && !self.is_cancelled.get() {
             let item = take_item(&mut items).map_err(|_| Failure::Unknown);
             let result = item
                 .and_then(|item| Ok((callee.ok_or(Failure::Unknown)?, item)))
@@ -261,14 +308,15 @@ impl Answer {
             }
             let cancelled = result == Err(Failure::Cancelled);
             if let Err(failure) = result {
-                self.put_failure(&failure);
+                self.put_failure(failure);
             }
             if cancelled {
                 return;
             }
             let enough = self.started.elapsed() >= limit || self.results.len() >= ENOUGH_BYTES;
-            if !limit.is_zero() && enough {
-                self.items = self.done;
+            // Without room for the next one's failure, that and those behind it are for another message.
+            if (!limit.is_zero() && enough) || self.room() < FAILURE_BYTES {
+                return;
             }
         }
     }
@@ -281,7 +329,7 @@ impl Answer {
             results.push(VALUE);
             attempt(callee, input, results, keeps_panics)
         });
-        if called.is_ok() && self.results.len() + SURPLUS > self.desk.most_bytes {
+        if called.is_ok() && self.results.len() > self.most() {
             self.results.truncate(start);
             let why = format!("results of more than {} bytes", self.desk.most_bytes);
             return Err(Failure::Unserialisable(why));
@@ -290,10 +338,22 @@ impl Answer {
         called
     }
 
-    fn put_failure(&mut self, failure: &Failure) {
+    /// So long may the results become.
+    fn most(&self) -> usize {
+        self.desk.most_bytes.saturating_sub(SURPLUS)
+    }
+
+    fn room(&self) -> usize {
+        self.most().saturating_sub(self.results.len())
+    }
+
+    /// Puts a failure to the results, or as much of its words as there is room for.
+    fn put_failure(&mut self, failure: Failure) {
+        // What stands around the words.
+        let failure = failure.shortened(self.room().saturating_sub(SURPLUS));
         let put = put_item(&mut self.results, |results| {
             results.push(FAILURE);
-            call::append(failure, results)
+            call::append(&failure, results)
         });
         // It is made of words and numbers, and those can be written.
         self.done += u32::from(put.is_ok());
@@ -302,9 +362,14 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        while self.done < self.items {
-            self.put_failure(&Failure::Cancelled);
+        if self.done == 0 {
+            let was_ended = self.has_begun || self.is_cancelled.get();
+            self.put_failure(match was_ended {
+                true => Failure::Cancelled,
+                false => Failure::NoStack,
+            });
         }
+        // If these are not all the others are given back.
         let head = ResultHead {
             items: self.done,
             nanoseconds: self.started.elapsed().as_nanos() as u64,
