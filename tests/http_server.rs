@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use server::{Answer, Client, Site, curl, raise_descriptor_limit, until};
+use server::{Answer, Client, Site, curl, raise_descriptor_limit, until, wrk};
 use support::{AGES, HOUR, Numbers, assert_success, in_child, is_child, must_end, scaled};
 use sylvan::http::Server;
 use sylvan::http::server::{Body, Request, Respond, Response, StatusCode, header};
@@ -987,7 +987,7 @@ fn nothing_is_left_after_requests_that_end_in_all_ways() {
         });
         let mut numbers = Numbers::new(7);
         let mut kept = site.connect();
-        for _ in 0..scaled(3000) {
+        for _ in 0..scaled(10_000) {
             match numbers.below(10) {
                 0 => {
                     let mut client = site.connect();
@@ -1052,6 +1052,40 @@ fn curl_is_served() {
         assert_eq!(curl(&chunked).unwrap().len(), 1_500_000);
         assert_eq!(curl(&["--http1.0", "-d", "old", &url]).unwrap(), b"old");
         fs::remove_file(file).unwrap();
+    });
+}
+
+#[test]
+fn wrk_is_served() {
+    raise_descriptor_limit();
+    must_end(|| {
+        let served = Arc::new(AtomicUsize::new(0));
+        let counts = served.clone();
+        let site = Site::on(2, bind(), move |_: Request| {
+            counts.fetch_add(1, SeqCst);
+            "Hello, world!"
+        });
+        let url = format!("http://{}/", site.serving.local_addr());
+        let Some(printed) = wrk(&["-t1", "-c100", "-d1s", &url]) else {
+            return;
+        };
+        // It says so only if there is something of the kind.
+        for fault in ["Socket errors", "Non-2xx"] {
+            assert!(!printed.contains(fault), "{printed}");
+        }
+        let words: Vec<_> = printed.split_whitespace().collect();
+        let at = words.iter().position(|word| *word == "requests").unwrap();
+        let requests: usize = words[at - 1].parse().unwrap();
+        // Not those that were under way at the end.
+        let served = served.load(SeqCst);
+        assert!(
+            requests > 0 && (requests..=requests + 1000).contains(&served),
+            "{served}, {printed}"
+        );
+        // It tries first whether anybody is there.
+        let accepted = site.serving.stats().accepted;
+        assert!((100..=101).contains(&accepted), "kept alive: {accepted}");
+        until(|| site.serving.stats().active == 0);
     });
 }
 

@@ -264,15 +264,25 @@ pub fn until(condition: impl Fn() -> bool) {
 pub fn curl(arguments: &[&str]) -> Option<Vec<u8>> {
     let mut command = Command::new("curl");
     command.args(["-sS", "--noproxy", "*", "--max-time", "120"]);
-    match command.args(arguments).output() {
+    printed(command.args(arguments))
+}
+
+/// What wrk prints; `None` if it is not installed.
+pub fn wrk(arguments: &[&str]) -> Option<String> {
+    let printed = printed(Command::new("wrk").args(arguments))?;
+    Some(String::from_utf8(printed).unwrap())
+}
+
+fn printed(command: &mut Command) -> Option<Vec<u8>> {
+    match command.output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("curl is not installed: skipped");
+            eprintln!("{command:?} is not installed: skipped");
             None
         }
         output => {
             let output = output.unwrap();
             let complaint = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "curl {arguments:?}: {complaint}");
+            assert!(output.status.success(), "{command:?}: {complaint}");
             Some(output.stdout)
         }
     }
