@@ -250,6 +250,48 @@ fn a_server_that_does_not_want_the_body_is_heard() {
     server.join().unwrap();
 }
 
+/// It answers before it has read the body, and stays: one reads on and throws away what comes, as nginx does, and one
+/// reads no more.
+#[test]
+fn a_server_that_answers_early_and_stays_is_heard() {
+    for reads_on in [true, false] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (answered, wait) = mpsc::channel::<()>();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.read_exact(&mut [0; 100]).unwrap();
+            // The first is not the last word.
+            client
+                .write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+                .unwrap();
+            client
+                .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nless")
+                .unwrap();
+            if reads_on {
+                // Until the client goes, whether in order or not.
+                while client.read(&mut [0; 65536]).is_ok_and(|count| count > 0) {}
+            } else {
+                let _gone = wait.recv();
+            }
+        });
+        run(|| {
+            let deadlines = Deadlines {
+                write: Some(Duration::from_millis(300)),
+                ..Deadlines::default()
+            };
+            let session = Session::builder().deadlines(deadlines).build().unwrap();
+            let request = session.put(&url).body_reader(io::repeat(b'x'), None);
+            let response = request.send().unwrap();
+            assert_eq!(response.status(), 413);
+            assert_eq!(response.text().unwrap(), "less");
+            assert_eq!(session.stats().kept, 0);
+        });
+        drop(answered);
+        server.join().unwrap();
+    }
+}
+
 #[test]
 fn credentials() {
     let server = Server::start(echo);

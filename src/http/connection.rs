@@ -113,6 +113,15 @@ impl Connection {
         is_silent && self.unused().is_empty() && self.tcp().is_open_and_silent()
     }
 
+    /// Is there something to read, or the end of the stream? One look, which never suspends. Of TLS that is not said: it
+    /// may be its own business.
+    pub(super) fn has_spoken(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(wire) => !wire.stream.is_open_and_silent(),
+            Stream::Tls(_) => false,
+        }
+    }
+
     /// What has been read and not been used.
     pub(super) fn unused(&self) -> &[u8] {
         &self.input[self.begin..self.end]

@@ -32,7 +32,8 @@ pub(super) struct Exchange<'a> {
     pub(super) has_sent: bool,
     /// Some of the response was received.
     pub(super) has_received: bool,
-    /// The connection broke while something was sent. What else breaks, as the body's own source, tells of no answer.
+    /// The connection broke while something was sent, or the server has answered and wants no more. What else breaks,
+    /// as the body's own source, tells of no answer.
     pub(super) is_cut: bool,
     /// So much of the head stands in the output, to be sent together with the beginning of the body.
     pub(super) unsent: usize,
@@ -169,7 +170,13 @@ impl Exchange<'_> {
             self.send(0)?;
         }
         let mut piece = Vec::new();
+        let mut is_first = true;
         while !call.can_proceed() {
+            if !std::mem::take(&mut is_first) && self.is_answered()? {
+                self.is_cut = true;
+                let message = "the server has answered before it had the whole body";
+                return Err(Error::Io(io::Error::other(message)));
+            }
             let amount = if call.is_chunked() {
                 self.chunk(&mut call, &mut piece)?
             } else {
@@ -179,6 +186,28 @@ impl Exchange<'_> {
         }
         call.proceed()
             .ok_or_else(|| Error::Protocol("the body was not sent".to_owned()))
+    }
+
+    /// Has the server said its last word, so that the rest of the body is for nobody? Informational responses are none.
+    /// (RFC 9112, 9.5: who sends a body should watch for that.)
+    fn is_answered(&mut self) -> Result<bool, Error> {
+        while self.connection.has_spoken() {
+            self.note_received();
+            if self.connection.read_more()? == 0 {
+                return Ok(true);
+            }
+            while let Some(length) = informational(self.connection.unused()) {
+                if length == 0 {
+                    // Not all of it has come.
+                    return Ok(false);
+                }
+                self.connection.use_up(length);
+            }
+            if !self.connection.unused().is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Puts a piece of a body of known length into the output.
@@ -215,7 +244,10 @@ impl Exchange<'_> {
         let result = self.connection.send(amount);
         self.has_sent |= result.as_ref().map_or_else(|sent| sent.some, |()| true);
         result.map_err(|sent| {
-            self.is_cut = matches!(sent.error, Error::Io(_));
+            // One that has answered may well take no more, and leave the connection open.
+            let has_spoken = self.connection.has_spoken();
+            let is_late = matches!(sent.error, Error::Timeout(Phase::Write));
+            self.is_cut = matches!(sent.error, Error::Io(_)) || (is_late && has_spoken);
             sent.error
         })
     }
@@ -258,10 +290,22 @@ impl Exchange<'_> {
 /// The length of the informational response that stands first there, if it is another one than is asked for; 0 if there
 /// is more to come of it. With headers, ureq-proto would take it for the server's last word.
 fn hint(unused: &[u8]) -> Option<usize> {
-    const BEGIN: &[u8] = b"HTTP/1.1 1";
+    let status = unused.get(INFORMATIONAL.len()..)?.get(..2)?;
+    match status {
+        b"00" | b"01" => None,
+        _ => informational(unused),
+    }
+}
+
+/// What every informational response begins with.
+const INFORMATIONAL: &[u8] = b"HTTP/1.1 1";
+
+/// The length of the informational response that stands first there; 0 if there is more to come of it.
+fn informational(unused: &[u8]) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
-    let status = unused.strip_prefix(BEGIN)?.get(..2)?;
-    if matches!(status, b"00" | b"01") {
+    if unused.is_empty()
+        || !INFORMATIONAL.starts_with(&unused[..unused.len().min(INFORMATIONAL.len())])
+    {
         return None;
     }
     let end = unused.windows(END.len()).position(|bytes| bytes == END);
