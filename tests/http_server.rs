@@ -673,6 +673,54 @@ fn a_client_that_leaves_cancels_its_handler() {
     });
 }
 
+/// The rest of a body that the handler has not read, and another request right behind: nobody reads on.
+#[test]
+fn a_client_that_breaks_off_cancels_its_handler_whatever_is_unread() {
+    let requests = [
+        "POST /sleeps HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n".to_owned()
+            + &"x".repeat(1000),
+        "POST /sleeps HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n".to_owned()
+            + &"x".repeat(900_000),
+        "GET /sleeps HTTP/1.1\r\nhost: a\r\n\r\n".repeat(2),
+    ];
+    must_end(|| {
+        for workers in [1, 2] {
+            let begun = Arc::new(AtomicUsize::new(0));
+            let ended = Arc::new(AtomicUsize::new(0));
+            let (begins, ends) = (begun.clone(), ended.clone());
+            let site = Site::on(workers, bind(), move |request: Request| {
+                let _request = request;
+                let _ends = Ends(ends.clone());
+                begins.fetch_add(1, SeqCst);
+                thread::sleep(HOUR);
+                "slept"
+            });
+            for (number, request) in requests.iter().enumerate() {
+                let client = site.connect();
+                client.stream.set_nonblocking(true).unwrap();
+                let mut rest = request.as_bytes();
+                // As much as is taken. Nobody may read more.
+                until(|| {
+                    begun.load(SeqCst) == number + 1 || {
+                        while let Ok(count @ 1..) = (&client.stream).write(rest) {
+                            rest = &rest[count..];
+                        }
+                        false
+                    }
+                });
+                std::thread::sleep(ms(20));
+                assert_eq!(ended.load(SeqCst), number);
+                socket2::SockRef::from(&client.stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .unwrap();
+                drop(client);
+                until(|| ended.load(SeqCst) == number + 1);
+            }
+            until(|| site.serving.stats().active == 0);
+        }
+    });
+}
+
 #[test]
 fn a_client_that_says_half_is_served_if_that_is_allowed() {
     must_end(|| {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::description::Description;
 #[cfg(feature = "http")]
+use super::message::poll_hang_up;
+#[cfg(feature = "http")]
 use crate::rt::Ticket;
 use crate::rt::{Direction, Reason};
 
@@ -188,6 +190,16 @@ impl<T: AsFd> Handle<T> {
             let count = attempt(self.inner.as_fd())?;
             Ok((count, description.is_drained_by_write(count, wanted)))
         })
+    }
+
+    /// Is the connection gone, both ways? Never suspends, and costs next to nothing while it is whole. The watcher is woken
+    /// when it goes.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_cut(&self) -> bool {
+        let Registration { description, fd } = &self.registration;
+        // Of one that cannot be watched nothing is known.
+        let has_been_shut = description.source.has_been_shut(*fd).unwrap_or(false);
+        has_been_shut && poll_hang_up(self.inner.as_fd())
     }
 
     /// Has something changed since an attempt would have waited?

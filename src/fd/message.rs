@@ -158,6 +158,20 @@ pub(crate) fn poll_ready(fd: BorrowedFd<'_>, direction: Direction) -> io::Result
     }
 }
 
+/// Has the peer closed the connection both ways, or broken it off? What it has only shut for writing is not.
+#[cfg(feature = "http")]
+pub(super) fn poll_hang_up(fd: BorrowedFd<'_>) -> bool {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        // These two are always asked for.
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: one valid entry; a time-out of zero never blocks.
+    let polled = unsafe { libc::poll(&raw mut entry, 1, 0) };
+    polled > 0 && entry.revents & (libc::POLLHUP | libc::POLLERR) != 0
+}
+
 fn message(buffers: *mut libc::iovec, count: usize) -> libc::msghdr {
     // SAFETY: all zeroes is a valid message: no address, no buffers, no control data.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };

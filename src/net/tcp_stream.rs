@@ -246,7 +246,7 @@ impl TcpStream {
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Makes the calling green thread the one that every change of readiness wakes, so that it may use the three
+    /// Makes the calling green thread the one that every change of readiness wakes, so that it may use the four
     /// below. `false`: there is one already.
     #[cfg(feature = "http")]
     #[must_use]
@@ -270,6 +270,12 @@ impl TcpStream {
             [only] => door::send(fd, only),
             _ => door::send_vectored(fd, bufs),
         })
+    }
+
+    /// Is the connection gone, both ways?
+    #[cfg(feature = "http")]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.io.is_cut()
     }
 
     /// Has something changed since that attempt?

@@ -170,6 +170,16 @@ impl Source {
         side.is_ready() || side.has_reported_since(ticket.seen)
     }
 
+    /// Has the kernel told that one side, or both, will do no more? Reported to the watcher from now on, if not yet.
+    #[cfg(feature = "http")]
+    pub(crate) fn has_been_shut(self: &Arc<Self>, fd: RawFd) -> io::Result<bool> {
+        if let Some(hub) = current::hub_of_task() {
+            self.register(fd, hub)?;
+        }
+        let reported = |side: &Side| side.readiness.load(Ordering::Acquire) & NO_HINT != 0;
+        Ok(reported(&self.read) || reported(&self.write))
+    }
+
     /// This descriptor of the description is about to be closed or given away. Those who wait on
     /// other clones register anew.
     pub(crate) fn forget_fd(&self, fd: RawFd) {

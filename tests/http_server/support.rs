@@ -252,7 +252,7 @@ impl Client {
 }
 
 /// Waits for what another OS thread does.
-pub fn until(condition: impl Fn() -> bool) {
+pub fn until(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < AGES, "it never comes");

@@ -35,6 +35,8 @@ pub(super) struct Config<H> {
 enum End {
     Done,
     Late(Late),
+    /// The client has broken it off.
+    Cut,
     Failed(hyper::Error),
 }
 
@@ -111,6 +113,9 @@ where
             if let Some(late) = link.late() {
                 return Poll::Ready(End::Late(late));
             }
+            if link.is_cut() {
+                return Poll::Ready(End::Cut);
+            }
             loop {
                 match ready!(Pin::new(&mut connection).poll(context)) {
                     Err(error) => return Poll::Ready(End::Failed(error)),
@@ -183,6 +188,7 @@ fn close(link: &Link, end: End, has_unread: bool) -> io::Result<()> {
         }
         // It takes nothing, so it cannot be told.
         End::Late(Late::Write) => Err(late("taking its answer")),
+        End::Cut => Err(io::ErrorKind::ConnectionReset.into()),
         End::Failed(error) if error.is_parse() => {
             // hyper has told it already.
             part(link, true);

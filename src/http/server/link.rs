@@ -35,6 +35,7 @@ pub(super) struct Link {
     since: Cell<Instant>,
     late: Cell<Option<Late>>,
     has_ended: Cell<bool>,
+    is_cut: Cell<bool>,
     handlers: RefCell<Vec<LocalJoinHandle<()>>>,
 }
 
@@ -82,6 +83,7 @@ impl Link {
             since: Cell::new(now),
             late: Cell::new(None),
             has_ended: Cell::new(false),
+            is_cut: Cell::new(false),
             handlers: RefCell::default(),
         }
     }
@@ -104,6 +106,12 @@ impl Link {
             || self.takes_news(&self.reading)
             || self.takes_news(&self.writing)
         {
+            return Pause::Over;
+        }
+        // While nothing is read, as behind a body that the handler does not want yet, no read tells of it.
+        let is_deaf = self.phase.get() == Phase::Serving && self.reading.get().is_none();
+        if is_deaf && self.stream.is_cut() {
+            self.is_cut.set(true);
             return Pause::Over;
         }
         let (deadline, late) = self.deadline();
@@ -143,6 +151,11 @@ impl Link {
     /// What has taken too long, if something has.
     pub(super) fn late(&self) -> Option<Late> {
         self.late.get()
+    }
+
+    /// Is the connection gone, both ways?
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.get()
     }
 
     /// Has the peer said that nothing more will come?

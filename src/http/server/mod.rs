@@ -29,12 +29,16 @@
 //! # }
 //! ```
 //!
+//! HTTP/2 is not spoken: the crates for it bring a runtime's utilities with them, and are as large as all the rest. A proxy in
+//! front of the server speaks it to browsers.
+//!
 //! # What ends when
 //!
-//! * A client that leaves cancels its handler: it unwinds where it waits. That it has left is seen where it is read on: not while
-//!   something has come that nobody takes, which is the rest of a request's body that its handler does not read, or
-//!   another request right behind. Then the handler ends by itself, or when its answer cannot be written. So does the stop of the server when its grace is over. (A
-//!   client that only shuts down its sending half is taken to leave, unless the server is told [otherwise](Server::half_close).)
+//! * A client that leaves cancels its handler: it unwinds where it waits. (A client that only shuts down its sending half is taken
+//!   to leave, unless the server is told [otherwise](Server::half_close).) While something has come that nobody takes, the
+//!   rest of a request's body that its handler does not read, or another request right behind, only a client that breaks the
+//!   connection off (RST) is seen to have left; one that closes it in order is when its handler reads on, or when the answer
+//!   cannot be written. The stop of the server, too, cancels a handler, when its grace is over.
 //! * A handler that panics answers with status 500; the panic is reported, and counted in [`Serving::stats`].
 //! * [`Serving::stop`] lets the requests in progress be answered, and closes the connections on which there are none.
 //! * A connection ends that is idle for too long, whose head takes too long to come, or that does not take what is written to it.
