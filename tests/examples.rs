@@ -1,6 +1,6 @@
 //! Runs the examples as a user would, and looks at what they print and how they end.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -19,6 +19,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 #[path = "support/imap.rs"]
 mod imap;
+#[path = "support/interrupt.rs"]
+mod interrupt;
 
 /// Cargo builds the examples before it runs tests, and puts them beside the tests' own directory.
 fn example(name: &str) -> Command {
@@ -32,6 +34,7 @@ fn example(name: &str) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    interrupt::can_be_interrupted(&mut command);
     command
 }
 

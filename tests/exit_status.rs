@@ -8,6 +8,9 @@ use sylvan::runtime::Runtime;
 use sylvan::task::Cancelled;
 use sylvan::thread;
 
+#[path = "support/interrupt.rs"]
+mod interrupt;
+
 const PROGRAM: &str = "SYLVAN_TEST_PROGRAM";
 
 fn main() -> ExitCode {
@@ -46,7 +49,7 @@ fn test() {
             status,
             stdout,
             stderr,
-        } = Command::new(std::env::current_exe().unwrap())
+        } = interrupt::can_be_interrupted(&mut Command::new(std::env::current_exe().unwrap()))
             .env(PROGRAM, program)
             .output()
             .unwrap();
