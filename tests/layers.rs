@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Crates that few files may name, and the beginnings of those files' paths.
 const NAMES: &[(&str, &[&str])] = &[
-    ("corosensei", &["src/sys/context.rs"]),
+    ("corosensei", &["src/sys/context"]),
     ("mio", &["src/rt/"]),
     ("crossbeam_deque", &["src/rt/"]),
     ("socket2", &["src/fd/", "src/net/", "src/os/"]),

@@ -30,6 +30,7 @@ use super::shared::{Seed, Shared};
 use super::task::{Run, Task, TaskRef};
 use super::timer::{Expired, Wheel};
 use super::watchdog;
+use crate::sys::context::Root;
 use crate::sys::fork;
 use crate::sys::stack::Pool;
 
@@ -44,6 +45,8 @@ pub(crate) struct Hub {
     runtime: Arc<Shared>,
     mailbox: &'static Mailbox,
     queue: RunQueue,
+    /// The loop itself, as the tasks' contexts know it.
+    root: Root,
     /// The task that runs now; null while the loop itself runs.
     running: Cell<*const Task>,
     budget: Cell<u32>,
@@ -81,6 +84,7 @@ impl Hub {
             runtime,
             mailbox: seed.mailbox,
             queue: seed.queue,
+            root: Root::default(),
             running: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
             batch: Cell::new(0),
@@ -232,9 +236,9 @@ impl Hub {
 
     #[inline(always)]
     fn suspend(&self, task: &Task) {
-        match task.seat.exit.get() {
-            // SAFETY: the running task runs on the context this exit belongs to.
-            Some(exit) => unsafe { exit.suspend() },
+        match task.context() {
+            // SAFETY: the running task runs on its context, which this hub has resumed.
+            Some(context) => unsafe { self.root.suspend(context) },
             None => report::fatal(format_args!("a task that has no context would suspend")),
         }
     }
@@ -360,10 +364,7 @@ impl Hub {
         if task.seat.run.get() == Run::Unstarted && !self.start(task) {
             return;
         }
-        // SAFETY: a started task has a context, which only this hub touches; the task itself does
-        // not while it runs on it.
-        let context = unsafe { &mut *task.seat.context.get() };
-        let Some(context) = context else {
+        let Some(context) = task.context() else {
             report::fatal(format_args!("a task that has no context would run"));
         };
         self.queue.prefetch();
@@ -372,7 +373,8 @@ impl Hub {
         self.budget.set(BUDGET);
         self.running.set(pointer.as_ptr());
         self.mailbox.pulse.begin(pointer.as_ptr());
-        let ended = context.resume();
+        // SAFETY: a task's context is one of this hub's, and the argument is the task.
+        let ended = unsafe { self.root.resume(context, pointer.cast()) };
         self.running.set(ptr::null());
         self.mailbox.pulse.end();
         self.refuse_fork();

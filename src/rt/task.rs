@@ -34,7 +34,7 @@ use super::reason::Reason;
 use super::report;
 use super::state::State;
 use super::wait_queue::WaitQueue;
-use crate::sys::context::{Context, Exit};
+use crate::sys::context::Context;
 
 /// A task's record. See the module's text.
 #[repr(C)]
@@ -81,7 +81,6 @@ pub(crate) struct Identity {
 #[repr(C, align(64))]
 pub(super) struct Seat {
     pub(super) context: UnsafeCell<Option<Context>>,
-    pub(super) exit: Cell<Option<Exit>>,
     /// What it waits for (below), or [`RUNNING`], and since when; written by its own thread, read by dumps.
     since: AtomicI64,
     pub(super) life: Life,
@@ -93,9 +92,8 @@ pub(super) struct Seat {
     pub(super) eventful: Cell<bool>,
 }
 
-// For AddressSanitizer a context holds more.
 const _: () = assert!(
-    size_of::<Seat>() == 64 || cfg!(sylvan_asan),
+    size_of::<Seat>() == 64,
     "a switch touches one cache line of the record"
 );
 
@@ -341,11 +339,19 @@ impl Task {
         self.seat.since.store(now.nanoseconds(), Ordering::Relaxed);
     }
 
-    /// It will be resumed soon: the top of its stack, where most of what it touches lies, is asked for.
+    /// Its context, which it has from its start to its end.
+    #[inline(always)]
+    pub(super) fn context(&self) -> Option<&Context> {
+        // SAFETY: only its hub's OS thread asks, and changes it when no such reference is about: before the first
+        // run and after the last one.
+        unsafe { (*self.seat.context.get()).as_ref() }
+    }
+
+    /// It will be resumed soon: what it touches of its stack is asked for.
     #[inline]
     pub(super) fn prefetch_stack(&self) {
-        if let Some(exit) = self.seat.exit.get() {
-            exit.prefetch_stack();
+        if let Some(context) = self.context() {
+            context.prefetch();
         }
     }
 
@@ -402,7 +408,6 @@ impl Task {
         Task {
             seat: Seat {
                 context: UnsafeCell::new(None),
-                exit: Cell::new(None),
                 since: AtomicI64::new(0),
                 life,
                 reason: AtomicU8::new(RUNNING),

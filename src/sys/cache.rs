@@ -1,13 +1,10 @@
 //! Hints to the processor's caches.
 
-/// A task that waits a few calls deep has this much of its stack in use, in cache lines.
-const TOP: usize = 6;
-
-/// Asks for the upper end of a stack. `root` is in its first line.
+/// Asks for so many cache lines from this address up.
 #[inline(always)]
-pub(crate) fn prefetch_stack(root: *const u8) {
-    for line in 0..TOP {
-        prefetch(root.wrapping_sub(line * 64));
+pub(crate) fn prefetch_lines(address: *const u8, lines: usize) {
+    for line in 0..lines {
+        prefetch(address.wrapping_add(line * 64));
     }
 }
 

@@ -28,8 +28,10 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
+use std::ptr;
 
-use class::Class;
+use class::{Class, Hot};
 pub(crate) use registry::overflowed;
 use slab::{Shape, Slab};
 
@@ -43,20 +45,32 @@ const SIZES: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 8 << 20];
 #[derive(Debug)]
 #[must_use = "a stack that is dropped is leaked; give it back to its pool"]
 pub(crate) struct Stack {
-    top: usize,
+    top: NonZeroUsize,
     size: usize,
+    /// Where a flow of control rests on it or is suspended, which is the business of `context.rs`; null if none is
+    /// there. It stays with the stack as long as that keeps its memory.
+    pub rest: Cell<*mut u8>,
 }
 
 impl Stack {
+    #[inline]
+    fn new(top: usize, size: usize, rest: *mut u8) -> Stack {
+        Stack {
+            top: NonZeroUsize::new(top).expect("a stack lies at no null address"),
+            size,
+            rest: Cell::new(rest),
+        }
+    }
+
     /// The highest address, where the stack begins to grow down: 64-byte aligned, colour included.
     pub fn top(&self) -> usize {
-        self.top
+        self.top.get()
     }
 
     /// The lowest address, that of the guard.
     pub fn limit(&self) -> usize {
         let shape = Shape::of(self.size).expect("a stack that exists has a shape");
-        shape.slot_end(self.top) - shape.stride
+        shape.slot_end(self.top()) - shape.stride
     }
 
     /// How many bytes the stack's class promises between guard and top.
@@ -100,10 +114,10 @@ impl Pool {
     pub fn take(&mut self, bytes: usize) -> io::Result<Stack> {
         let index = class_of(bytes);
         let stack = match self.classes.get_mut(index) {
-            Some(class) => Stack {
-                top: class.take()?,
-                size: SIZES[index],
-            },
+            Some(class) => {
+                let Hot { top, rest } = class.take()?;
+                Stack::new(top, SIZES[index], rest)
+            }
             None => self.take_own(bytes)?,
         };
         self.live += 1;
@@ -114,7 +128,10 @@ impl Pool {
     #[inline]
     pub fn give(&mut self, stack: Stack) {
         match self.classes.get_mut(class_of(stack.size)) {
-            Some(class) => class.give(stack.top),
+            Some(class) => class.give(Hot {
+                top: stack.top(),
+                rest: stack.rest.get(),
+            }),
             None => self.give_own(stack),
         }
         self.live -= 1;
@@ -159,7 +176,7 @@ impl Pool {
             Ok(top) => {
                 let top = top.expect("a new slab has a free slot");
                 self.own.insert(top, slab);
-                Ok(Stack { top, size })
+                Ok(Stack::new(top, size, ptr::null_mut()))
             }
             Err(error) => {
                 // Should this fail too, the mapping holds no memory.
@@ -171,12 +188,12 @@ impl Pool {
 
     #[cold]
     fn give_own(&mut self, stack: Stack) {
-        let slab = self.own.remove(&stack.top);
+        let slab = self.own.remove(&stack.top());
         debug_assert!(slab.is_some(), "a stack was given to a foreign pool");
         if let Some(mut slab) = slab {
             // The kernel can refuse to unmap, at its limit of mappings: then at least the memory
             // has been returned.
-            slab.cool(&[stack.top]);
+            slab.cool(&[stack.top()]);
             let _ = slab.unmap();
         }
     }

@@ -6,10 +6,11 @@ use std::io;
 use std::ptr::{self, NonNull};
 
 use super::Hub;
+use crate::rt::current;
 use crate::rt::no_stack::NoStack;
 use crate::rt::report;
 use crate::rt::task::{Run, Task, TaskRef};
-use crate::sys::context::Context;
+use crate::sys::context::{Context, Return};
 use crate::sys::stack::Stack;
 
 const RESERVE_SIZE: usize = 64 << 10;
@@ -31,6 +32,24 @@ impl Reserve {
     }
 }
 
+/// What all contexts run: a task, from its start to its end.
+///
+/// # Safety
+///
+/// `task` is one of the hub of this OS thread, and is to start.
+unsafe extern "C" fn run(task: NonNull<()>) -> Return {
+    // SAFETY: the hub keeps the record until this function has returned.
+    let task = unsafe { task.cast::<Task>().as_ref() };
+    report::without_unwinding(|| task.run());
+    match (current::hub(), task.context()) {
+        (Some(hub), Some(context)) => Return {
+            root: NonNull::from(&hub.root),
+            context: NonNull::from(context),
+        },
+        _ => report::fatal(format_args!("a task has lost its hub")),
+    }
+}
+
 impl Hub {
     /// Gives an unstarted task its stack. `false`: there was none, and it was refused.
     pub(super) fn start(&self, task: &Task) -> bool {
@@ -49,13 +68,7 @@ impl Hub {
     }
 
     fn prepare(&self, task: &Task, stack: Stack) {
-        let pointer = task.address();
-        let context = Context::new(stack, move |exit| {
-            // SAFETY: the hub keeps the record until this function has returned.
-            let task = unsafe { pointer.as_ref() };
-            task.seat.exit.set(Some(exit));
-            report::without_unwinding(|| task.run());
-        });
+        let context = Context::new(stack, run);
         // SAFETY: only this hub touches it, and the task does not run.
         unsafe { *task.seat.context.get() = Some(context) };
     }
@@ -114,7 +127,8 @@ impl Hub {
         // SAFETY: only this hub touches it.
         let context = unsafe { (*task.seat.context.get()).take() };
         if let Some(context) = context {
-            let stack = context.into_stack();
+            // SAFETY: its function has returned.
+            let stack = unsafe { context.into_stack() };
             if ptr::eq(self.reserve.holder.get(), task) {
                 self.reserve.holder.set(ptr::null());
                 self.reserve.stack.set(Some(stack));

@@ -1,6 +1,7 @@
 //! One size class of a pool: its slabs, its hot stacks, and what to keep of them.
 
 use std::io;
+use std::ptr;
 
 use super::slab::{Shape, Slab};
 
@@ -20,10 +21,17 @@ const KEEP_BUSY: (usize, usize) = (1024, 256 << 20);
 const BATCH: usize = 4096;
 const BATCH_OF_SLABS: usize = 1;
 
+/// A free stack that holds memory, and what rests there.
+#[derive(Clone, Copy)]
+pub(super) struct Hot {
+    pub top: usize,
+    pub rest: *mut u8,
+}
+
 pub(super) struct Class {
     shape: Shape,
-    /// The tops of free stacks that hold memory, the last used one at the end.
-    hot: Vec<usize>,
+    /// Free stacks that hold memory, the last used one at the end.
+    hot: Vec<Hot>,
     /// The least length that `hot` had since the last trim. What lies below was not needed.
     low: usize,
     /// By descending address, which is mostly from old to young: the kernel maps downwards.
@@ -46,23 +54,26 @@ impl Class {
         }
     }
 
-    /// Takes a stack and returns its top.
+    /// Takes a stack.
     #[inline]
-    pub fn take(&mut self) -> io::Result<usize> {
-        let Some(top) = self.hot.pop() else {
-            return self.take_cold();
+    pub fn take(&mut self) -> io::Result<Hot> {
+        let Some(hot) = self.hot.pop() else {
+            return self.take_cold().map(|top| Hot {
+                top,
+                rest: ptr::null_mut(),
+            });
         };
         self.low = self.low.min(self.hot.len());
-        Ok(top)
+        Ok(hot)
     }
 
     #[inline]
-    pub fn give(&mut self, top: usize) {
+    pub fn give(&mut self, hot: Hot) {
         debug_assert!(
-            self.slabs.iter().any(|slab| slab.contains(top)),
+            self.slabs.iter().any(|slab| slab.contains(hot.top)),
             "a stack was given to a foreign pool"
         );
-        self.hot.push(top);
+        self.hot.push(hot);
     }
 
     /// Returns surplus memory, then surplus slabs; says whether a later call may find more.
@@ -130,8 +141,9 @@ impl Class {
         // The coldest stacks are at the bottom. Of these the lowest addresses go: neighbours share
         // a call, and what stays is found in the old slabs, so that young ones become free.
         let batch = self.hot.len().min(BATCH);
-        self.hot[..batch].sort_unstable();
-        let tops: Vec<usize> = self.hot.drain(..surplus.min(batch)).collect();
+        self.hot[..batch].sort_unstable_by_key(|hot| hot.top);
+        let cold = self.hot.drain(..surplus.min(batch));
+        let tops: Vec<usize> = cold.map(|hot| hot.top).collect();
         self.hand_to_slabs(&tops, Slab::cool);
     }
 
@@ -173,7 +185,7 @@ impl Class {
 impl Drop for Class {
     /// Unmaps the slabs whose stacks are all back. A slab that is merely dropped stays mapped.
     fn drop(&mut self) {
-        let mut tops = std::mem::take(&mut self.hot);
+        let mut tops: Vec<usize> = self.hot.drain(..).map(|hot| hot.top).collect();
         tops.sort_unstable();
         self.hand_to_slabs(&tops, Slab::take_back);
         for slab in self.slabs.drain(..).filter(Slab::is_free) {
