@@ -2,6 +2,8 @@
 //!
 //! The processes of these tests are this test binary, and begin in [`worker_entry`].
 
+#[path = "support/interrupt.rs"]
+mod interrupt;
 mod support;
 
 use std::collections::HashSet;
@@ -908,7 +910,7 @@ fn a_process_has_the_exit_status_of_its_function() {
 /// Runs a test of this file, with this variable set, in a process of its own.
 fn run_alone(test: &str, variable: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
-    support::interrupt::can_be_interrupted(&mut command)
+    interrupt::can_be_interrupted(&mut command)
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(variable, "1");
     command

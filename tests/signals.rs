@@ -24,6 +24,7 @@ use sylvan::{thread, time};
 /// Runs the test in a process that no other test shares, and that must survive it.
 fn alone(test: &str, f: impl FnOnce()) {
     if is_child() {
+        listen_to_interrupts();
         must_end(f);
     } else {
         assert_success(&in_child(test, &[]));
@@ -33,6 +34,7 @@ fn alone(test: &str, f: impl FnOnce()) {
 /// Runs the test in a process that it ends by this signal. Returns what it printed to stderr.
 fn ends_by(test: &str, signal: Signal, f: impl FnOnce()) -> Option<String> {
     if is_child() {
+        listen_to_interrupts();
         must_end(f);
         return None;
     }
@@ -40,6 +42,12 @@ fn ends_by(test: &str, signal: Signal, f: impl FnOnce()) -> Option<String> {
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.signal(), Some(signal.as_raw()), "{status}: {stderr}");
     Some(stderr)
+}
+
+/// ^C is as it usually is, also if a shell without job control has started the tests in the background.
+fn listen_to_interrupts() {
+    // SAFETY: it touches no memory.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
 }
 
 /// Sends a signal to the calling OS thread: when this returns the handler has run.

@@ -3,8 +3,6 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, missing_docs)]
 
-pub mod interrupt;
-
 use std::collections::HashSet;
 use std::process::{Command, Output};
 use std::sync::mpsc;
@@ -46,7 +44,7 @@ pub fn is_child() -> bool {
 
 /// Runs the test of this name alone in a process of its own, where [`is_child`] holds.
 pub fn in_child(test: &str, variables: &[(&str, &str)]) -> Output {
-    interrupt::can_be_interrupted(&mut Command::new(std::env::current_exe().unwrap()))
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env("SYLVAN_TEST_CHILD", "1")
         .envs(variables.iter().copied())

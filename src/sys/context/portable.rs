@@ -87,5 +87,5 @@ pub(super) fn prepare(stack: &Stack, function: Function) {
             yielder: Cell::new(None),
         });
     }
-    stack.rest.set(Some(place.cast()));
+    stack.rest.set(place.cast());
 }
