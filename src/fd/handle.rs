@@ -155,6 +155,12 @@ impl<T: AsFd> Handle<T> {
         })
     }
 
+    /// Is there nothing to read, as far as the kernel has told?
+    #[cfg(feature = "http")]
+    pub(crate) fn was_silent(&self) -> bool {
+        self.description().source.was_silent()
+    }
+
     /// Makes the calling green thread the one that every change of readiness wakes. `false`: there is one already.
     #[cfg(feature = "http")]
     #[must_use]

@@ -104,13 +104,17 @@ impl Connection {
         self.is_reused = true;
     }
 
-    /// Could the next request go over it? One look, which never suspends.
-    pub(super) fn is_open(&self) -> bool {
+    /// Could the next request go over it? One look, which never suspends; `lightly`: none, if the kernel would have told
+    /// by the hub's last turn that there is something to see.
+    pub(super) fn is_open(&self, lightly: bool) -> bool {
         let is_silent = match &self.stream {
             Stream::Plain(_) => true,
             Stream::Tls(tls) => tls.conn.wants_read(),
         };
-        is_silent && self.unused().is_empty() && self.tcp().is_open_and_silent()
+        let tcp = self.tcp();
+        is_silent
+            && self.unused().is_empty()
+            && (lightly && tcp.was_silent() || tcp.is_open_and_silent())
     }
 
     /// Is there something to read, or the end of the stream? One look, which never suspends. Of TLS that is not said: it

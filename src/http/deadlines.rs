@@ -141,10 +141,10 @@ impl Budget {
         self.limit(Phase::Total)
     }
 
-    /// A connection was waited for since then.
-    pub(super) fn waited_since(&mut self, start: Instant) {
+    /// A connection was waited for so long.
+    pub(super) fn waited(&mut self, time: Duration) {
         if !self.deadlines.total_counts_pool && self.total != NEVER {
-            self.total += start.elapsed();
+            self.total += time;
         }
     }
 }

@@ -12,6 +12,7 @@ use super::error::{Error, Phase};
 use super::exchange::{After, closed};
 use super::pool::Lease;
 use super::record::Record;
+use crate::time::Instant;
 
 pub(super) struct Incoming {
     /// Gone at the end of the body, or when it broke.
@@ -91,9 +92,11 @@ impl Incoming {
         let result = self.next_bytes(buffer);
         match &result {
             Ok(amount) => {
-                self.bytes += *amount as u64;
-                let received = &self.record.counters().received;
-                received.fetch_add(*amount as u64, Relaxed);
+                if *amount > 0 {
+                    self.bytes += *amount as u64;
+                    let received = &self.record.counters().received;
+                    received.fetch_add(*amount as u64, Relaxed);
+                }
                 self.finish_if_complete();
             }
             Err(error) => self.fail(error),
@@ -153,12 +156,13 @@ impl Incoming {
     }
 
     fn finish(&mut self, lease: Lease, must_close: bool) {
+        let now = Instant::now();
         if must_close {
             drop(lease);
         } else {
-            lease.give_back();
+            lease.give_back(now);
         }
-        self.record.complete(self.bytes);
+        self.record.complete(self.bytes, now);
     }
 }
 

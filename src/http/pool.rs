@@ -181,15 +181,17 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// A kept connection to this host that is still open, the one that was used last.
-    pub(super) fn kept(&self) -> Option<Connection> {
+    /// A kept connection to this host that is still open, the one that was used last. `lightly`: it is no great loss if
+    /// it turns out to be closed.
+    pub(super) fn kept(&self, now: Instant, lightly: bool) -> Option<Connection> {
         loop {
             let mut table = self.pool.lock();
             let key = table.hosts.get_mut(&self.place)?.kept.pop_back()?;
             let kept = table.kept.remove(&key)?;
             drop(table);
             let mut connection = kept.connection;
-            if kept.since.elapsed() < self.pool.limits.keep && connection.is_open() {
+            let is_young = now.duration_since(kept.since) < self.pool.limits.keep;
+            if is_young && connection.is_open(lightly) {
                 connection.note_reuse();
                 return Some(connection);
             }
@@ -215,11 +217,10 @@ impl Slot {
         }
     }
 
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, connection: Connection, since: Instant) {
         if self.pool.limits.keep.is_zero() {
             return;
         }
-        let since = Instant::now();
         let mut table = self.pool.lock();
         let key = table.next;
         table.next += 1;
@@ -276,12 +277,12 @@ impl Lease {
     }
 
     /// Keeps the connection for the next request, and gives the slot back.
-    pub(super) fn give_back(self) {
+    pub(super) fn give_back(self, now: Instant) {
         let Lease {
             mut connection,
             slot,
         } = self;
         connection.rest();
-        slot.keep(connection);
+        slot.keep(connection, now);
     }
 }

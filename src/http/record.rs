@@ -50,6 +50,11 @@ impl Record {
         &self.session.counters
     }
 
+    /// When the last phase has ended.
+    pub(super) fn mark(&self) -> Instant {
+        self.mark
+    }
+
     /// The time since the last call.
     pub(super) fn lap(&mut self) -> Duration {
         let now = Instant::now();
@@ -83,12 +88,13 @@ impl Record {
         }
     }
 
-    pub(super) fn complete(&mut self, bytes: u64) {
+    /// All of the response is there, as of `now`.
+    pub(super) fn complete(&mut self, bytes: u64, now: Instant) {
         if self.is_over || self.is_hop {
             return;
         }
         self.is_over = true;
-        self.timings.total = Some(self.start.elapsed());
+        self.timings.total = Some(now.duration_since(self.start));
         count(&self.session.counters.done);
         self.tell(What::Done {
             status: self.status,

@@ -20,7 +20,6 @@ use super::request::Prepared;
 use super::response::{Hop, Response, content_length};
 use super::session::Shared;
 use super::trace::{What, count};
-use crate::time::Instant;
 
 pub(super) fn send(session: &Arc<Shared>, mut request: Prepared) -> Result<Response, Error> {
     complete_headers(session, &mut request)?;
@@ -28,7 +27,6 @@ pub(super) fn send(session: &Arc<Shared>, mut request: Prepared) -> Result<Respo
     let mut budget = Budget::start(request.settings.deadlines);
     let mut history = Vec::new();
     loop {
-        record.begin_hop(&request.url);
         let hop = Sending {
             session,
             request: &mut request,
@@ -87,6 +85,7 @@ pub(super) fn send(session: &Arc<Shared>, mut request: Prepared) -> Result<Respo
             headers: head.headers,
         });
         follow(&mut request, head.status, next);
+        record.begin_hop(&request.url);
     }
 }
 
@@ -209,7 +208,7 @@ struct Sending<'a> {
 impl Sending<'_> {
     fn run(mut self) -> Result<(Head<()>, After, Lease), Error> {
         let slot = self.slot()?;
-        let kept = slot.kept();
+        let kept = slot.kept(self.record.mark(), self.may_be_repeated());
         let mut lease = match kept {
             Some(connection) => {
                 count(&self.session.counters.reused);
@@ -242,13 +241,11 @@ impl Sending<'_> {
             host: url.host_str().unwrap_or_default().to_owned(),
             port: port(url),
         };
-        let start = Instant::now();
-        let slot = self
-            .session
-            .pool
-            .slot(place, self.budget.limit(Phase::Pool))?;
-        self.budget.waited_since(start);
-        self.record.timings.pool = self.record.lap();
+        let limit = self.budget.limit(Phase::Pool);
+        let slot = self.session.pool.slot(place, limit)?;
+        let waited = self.record.lap();
+        self.budget.waited(waited);
+        self.record.timings.pool = waited;
         Ok(slot)
     }
 
@@ -267,7 +264,6 @@ impl Sending<'_> {
         let head = self.head()?;
         let is_reused = lease.connection.is_reused();
         let record = &mut *self.record;
-        record.lap();
         let mut tell = |moment| match moment {
             Moment::Sent => {
                 record.timings.send = record.lap();
@@ -297,6 +293,17 @@ impl Sending<'_> {
             && (!has_sent || is_idempotent(&self.request.method))
             && self.request.body.rewind();
         Ok((result, may_repeat))
+    }
+
+    /// If the connection turns out to be closed, is the request certain to be sent once more?
+    fn may_be_repeated(&self) -> bool {
+        let Prepared {
+            method,
+            body,
+            settings,
+            ..
+        } = &*self.request;
+        settings.repeats && is_idempotent(method) && body.is_in_memory()
     }
 
     /// What ureq-proto is given: without the cookies of the hop before, and without credentials in the address.
@@ -365,13 +372,14 @@ fn origin(session: &Shared, url: &Url) -> Option<String> {
 
 /// Without credentials, and without the fragment, which is nobody's business.
 fn uri(url: &Url) -> Result<Uri, Error> {
-    let text = format!(
-        "{}://{}{}",
+    let parts = [
         url.scheme(),
+        "://",
         &url[Position::BeforeHost..Position::AfterPort],
         &url[Position::BeforePath..Position::AfterQuery],
-    );
-    Uri::try_from(text).map_err(|error| Error::Request(format!("{}: {error}", shown(url))))
+    ];
+    Uri::try_from(parts.concat())
+        .map_err(|error| Error::Request(format!("{}: {error}", shown(url))))
 }
 
 fn percent_decoded(text: &str) -> String {

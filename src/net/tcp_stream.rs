@@ -246,6 +246,13 @@ impl TcpStream {
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// As [`is_open_and_silent`](Self::is_open_and_silent), as far as the kernel has told by the hub's last turn; `false` if it is
+    /// not known.
+    #[cfg(feature = "http")]
+    pub(crate) fn was_silent(&self) -> bool {
+        self.io.was_silent()
+    }
+
     /// Makes the calling green thread the one that every change of readiness wakes, so that it may use the four
     /// below. `false`: there is one already.
     #[cfg(feature = "http")]

@@ -127,6 +127,14 @@ impl Source {
         }
     }
 
+    /// Was all read that was there, and has nothing been reported since, neither data nor the end? `false` also if nothing
+    /// would be reported.
+    #[cfg(feature = "http")]
+    pub(crate) fn was_silent(&self) -> bool {
+        // Either may change at this moment: it was so.
+        self.registration().is_some() && !self.read.is_ready()
+    }
+
     /// Makes the calling task the watcher, which every report wakes from now on. `false`: there is one already.
     #[must_use]
     #[cfg(feature = "http")]

@@ -8,11 +8,13 @@ use super::{Context, Return, Root};
 use crate::sys::stack::Pool;
 use crate::sys::unwind::stack_pointer;
 
+type Work<'a> = Box<dyn FnMut(&Job<'_>) + 'a>;
+
 /// Something to run on a context.
 struct Job<'a> {
     root: &'a Root,
     context: Cell<Option<NonNull<Context>>>,
-    work: RefCell<Box<dyn FnMut(&Job<'_>) + 'a>>,
+    work: RefCell<Work<'a>>,
 }
 
 impl Job<'_> {
