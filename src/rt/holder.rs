@@ -74,9 +74,9 @@ impl Holder {
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
         };
-        let listed = note.list();
+        let listed = note.list(&record.seat.waits_for_lock);
         if let HeldBy::Task(holder) = self.get()
-            && !listed.within_another
+            && !listed.is_within_another
         {
             circle::look(number, holder);
         }
@@ -165,8 +165,9 @@ struct Bucket {
 // the same lock before their frames end.
 unsafe impl Send for Bucket {}
 
-/// So many that two tasks seldom meet in one.
-const BUCKETS: usize = 256;
+/// So many that tasks seldom meet in one: whose bucket is searched in vain, as that of a holder who waits for nothing, has
+/// a note on another stack for each. (Memory that is not used is none.)
+const BUCKETS: usize = 4096;
 
 static WAITS: [Spinlock<Bucket>; BUCKETS] = [const {
     Spinlock::new(Bucket {
@@ -195,9 +196,9 @@ impl Bucket {
 }
 
 impl Note {
-    fn list(&self) -> Listed<'_> {
+    /// `waits`: whether its task waits for a lock.
+    fn list<'note>(&'note self, waits: &'note Cell<bool>) -> Listed<'note> {
         let mut bucket = bucket_of(self.number).lock();
-        let within_another = bucket.find(|note| note.number == self.number).is_some();
         bucket.waits += 1;
         self.wait.set(bucket.waits);
         self.next.set(bucket.first);
@@ -208,7 +209,8 @@ impl Note {
         bucket.first = self;
         Listed {
             note: self,
-            within_another,
+            waits,
+            is_within_another: waits.replace(true),
         }
     }
 
@@ -220,12 +222,14 @@ impl Note {
 /// A note in its bucket, until dropped.
 struct Listed<'note> {
     note: &'note Note,
+    waits: &'note Cell<bool>,
     /// The task waits for another lock already, and this wait is one of its logger or of a destructor.
-    within_another: bool,
+    is_within_another: bool,
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
+        self.waits.set(self.is_within_another);
         let mut bucket = bucket_of(self.note.number).lock();
         let (next, previous) = (self.note.next.get(), self.note.previous.get());
         // SAFETY: listed notes, and so both neighbours, are valid while the lock is held.

@@ -90,6 +90,8 @@ pub(super) struct Seat {
     pub(super) notified: Cell<bool>,
     /// Its cancel scopes may have something for it, interrupted or not.
     pub(super) eventful: Cell<bool>,
+    /// It waits for a lock that has one holder at a time.
+    pub(super) waits_for_lock: Cell<bool>,
 }
 
 const _: () = assert!(
@@ -414,6 +416,7 @@ impl Task {
                 run: Cell::new(Run::Unstarted),
                 notified: Cell::new(false),
                 eventful: Cell::new(options.deadline != Instant::NEVER),
+                waits_for_lock: Cell::new(false),
             },
             vtable,
             // Known only when it lies in its allocation; see `set_address`.
