@@ -166,6 +166,12 @@ impl Lock {
     /// Takes the lock if it is free, and otherwise marks it with `mark`; clears `clear` in both cases.
     /// Returns whether it was taken. The caller holds the line's lock.
     fn take_or_mark(&self, clear: u32, mark: u32) -> bool {
+        let word = self.word.load(Relaxed);
+        if word & LOCKED != 0 && word != LOCKED {
+            // Nobody else changes such a word; and it stays one.
+            self.word.store((word & !clear) | mark, Relaxed);
+            return false;
+        }
         let change = |word: u32| {
             let flag = if word & LOCKED == 0 { LOCKED } else { mark };
             Some((word & !clear) | flag)
