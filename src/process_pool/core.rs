@@ -17,28 +17,25 @@
 //! of several frames takes long to arrive, and only then does its worker ask again. So that a small one may overtake it,
 //! one more job is sent for the same pull.) What is to be told to others is collected under the lock and told after it.
 //!
-//! The file is longer than others because all of this is one lock's worth: who reads the rules above finds them kept here.
+//! `core/state.rs` has what the lock protects and what is done under it, `core/result.rs` reads what a worker answers.
 
-use std::collections::{BTreeMap, HashMap};
+mod result;
+mod state;
+
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Settings;
-use super::call::{self, Call};
 use super::child::Child;
 use super::error::JobError;
 use super::stats::{ProcessStats, Stats};
-use super::wire::{
-    FAILURE, FRAGMENT, Failure, JobHead, Kind, Message, Outgoing, ResultHead, VALUE, Violation,
-    skip_items, take_item,
-};
+use super::wire::{Kind, Message, Outgoing, Violation};
 use crate::rt::{self, Instant};
 use crate::sync::Event;
 use crate::sync::mpsc::Sender;
-
-/// How long one that was told to stop may take.
-pub(super) const TO_STOP: Duration = Duration::from_secs(5);
+use state::{Phase, Place, State};
+pub(super) use state::{Submission, TO_STOP, Worker};
 
 /// What a call gave: its result as bytes, or why there is none.
 pub(super) type Outcome = Result<Vec<u8>, JobError>;
@@ -55,118 +52,6 @@ pub(super) struct Answer {
 }
 
 /// See the module's text.
-pub(super) struct Submission {
-    pub call: Call,
-    /// The arguments, as the wire has them; those before `start` are done.
-    pub arguments: Arc<[u8]>,
-    pub start: usize,
-    pub items: u32,
-    /// For whoever submits several: what it is called, and the number of the first of its items.
-    pub tag: u64,
-    pub first: u64,
-    pub reply: Sender<Answer>,
-    /// How often it may be done again after its worker has died.
-    pub retries: u32,
-    pub timeout: Option<Duration>,
-    /// After how long what was not begun is to come back. Zero: never.
-    pub give_back_after: Duration,
-}
-
-/// A submission that a worker has.
-struct Flight {
-    submission: Submission,
-    deadline: Instant,
-    cancelled: bool,
-    /// It was answered: its time is over.
-    abandoned: bool,
-}
-
-/// A process at work.
-pub(super) struct Worker {
-    pub child: Arc<Child>,
-    pub outbox: Sender<Outgoing>,
-    flights: HashMap<u64, Flight>,
-    /// It has asked for a job.
-    wants: bool,
-    /// It has asked for the one that is large and takes long to arrive: another may overtake that.
-    wants_more: bool,
-    /// It was told that no more jobs come, and has until then to end.
-    stopping: bool,
-    stop_by: Instant,
-    /// It has ended, or broken the protocol, as far as is known.
-    is_lost: bool,
-    /// How many jobs it was sent, and how many it has answered.
-    sent: u64,
-    answered: u64,
-}
-
-impl Worker {
-    pub(super) fn new(child: Arc<Child>, outbox: Sender<Outgoing>) -> Worker {
-        Worker {
-            child,
-            outbox,
-            flights: HashMap::new(),
-            wants: false,
-            wants_more: false,
-            stopping: false,
-            stop_by: Instant::NEVER,
-            is_lost: false,
-            sent: 0,
-            answered: 0,
-        }
-    }
-
-    /// Has it asked, and is it to have more?
-    fn may_have_more(&self, settings: &Settings) -> bool {
-        let has_room = self.flights.len() < settings.concurrency;
-        // One that has not answered to a time-out may be about to be ended.
-        let is_sound = !self.is_lost && !self.flights.values().any(|flight| flight.abandoned);
-        self.wants && has_room && is_sound && !self.stopping && !self.has_had_enough(settings)
-    }
-
-    fn has_had_enough(&self, settings: &Settings) -> bool {
-        let most = settings.max_jobs_per_process;
-        most.is_some_and(|most| self.sent >= most)
-    }
-
-    fn say(&self, message: Outgoing) {
-        // If nobody writes any more the worker's end is near, and its flights are answered then.
-        let _gone = self.outbox.send(message);
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Phase {
-    Open,
-    /// No new jobs.
-    Closed,
-    /// No jobs at all.
-    Terminated,
-}
-
-/// Where a submission stands in the queue: what comes back goes before what is new, and all by their numbers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Place {
-    Back(u64),
-    New(u64),
-}
-
-struct State {
-    phase: Phase,
-    queue: BTreeMap<Place, Submission>,
-    /// One for each process there should be.
-    seats: Vec<Option<Worker>>,
-    /// Processes that are not ready yet, by their seats.
-    starting: Vec<Option<Arc<Child>>>,
-    next_id: u64,
-    /// How many seats have somebody who sees to them.
-    attended: usize,
-    /// How the last process ended that has.
-    last_status: Option<ExitStatus>,
-    counts: Stats,
-}
-
-/// See the module's text.
 pub(super) struct Core {
     pub settings: Settings,
     state: rt::Mutex<State>,
@@ -178,43 +63,10 @@ pub(super) struct Core {
     pub alarm: Event,
 }
 
-/// Answers, to be told when the lock is free.
-#[derive(Default)]
-struct Told(Vec<(Sender<Answer>, Answer)>);
-
-impl Told {
-    fn say(&mut self, submission: Submission, outcome: &Outcome) {
-        let answer = Answer {
-            tag: submission.tag,
-            first: submission.first,
-            outcomes: vec![outcome.clone(); submission.items as usize],
-            took: Duration::ZERO,
-        };
-        self.0.push((submission.reply, answer));
-    }
-
-    fn tell(self) {
-        for (reply, answer) in self.0 {
-            // Whoever asked may have left.
-            let _left = reply.send(answer);
-        }
-    }
-}
-
 impl Core {
     pub(super) fn new(settings: Settings) -> Core {
-        let seats = (0..settings.processes).map(|_| None).collect();
         Core {
-            state: rt::Mutex::new(State {
-                phase: Phase::Open,
-                queue: BTreeMap::new(),
-                starting: (0..settings.processes).map(|_| None).collect(),
-                seats,
-                next_id: 1,
-                attended: settings.processes,
-                last_status: None,
-                counts: Stats::default(),
-            }),
+            state: rt::Mutex::new(State::new(settings.processes)),
             settings,
             ended: Event::new(),
             terminated: Event::new(),
@@ -234,7 +86,7 @@ impl Core {
         state.next_id += 1;
         state.counts.submitted += u64::from(submission.items);
         state.queue.insert(Place::New(id), submission);
-        let alarm = self.dispatch(&mut state);
+        let alarm = state.dispatch(&self.settings);
         drop(state);
         self.ring(alarm);
         Ok(id)
@@ -248,8 +100,8 @@ impl Core {
         let new = state.queue.remove(&Place::New(id));
         if let Some(submission) = new.or_else(|| state.queue.remove(&Place::Back(id))) {
             state.counts.cancelled += u64::from(submission.items);
-            told.say(submission, &Err(JobError::Cancelled));
-            alarm = self.stop_if_done(&mut state);
+            told.say(&submission, &JobError::Cancelled);
+            alarm = state.stop_if_done(&self.settings);
         }
         for worker in state.seats.iter_mut().flatten() {
             if let Some(flight) = worker.flights.get_mut(&id)
@@ -268,7 +120,7 @@ impl Core {
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
         state.phase = state.phase.max(Phase::Closed);
-        let alarm = self.stop_if_done(&mut state);
+        let alarm = state.stop_if_done(&self.settings);
         drop(state);
         self.ring(alarm);
     }
@@ -278,16 +130,13 @@ impl Core {
         let mut told = Told::default();
         let mut state = self.state.lock();
         state.phase = Phase::Terminated;
-        for submission in std::mem::take(&mut state.queue).into_values() {
-            state.counts.cancelled += u64::from(submission.items);
-            told.say(submission, &Err(JobError::Cancelled));
-        }
+        state.counts.cancelled += state.answer_queued(&JobError::Cancelled, &mut told);
         let mut cancelled = 0;
         for worker in state.seats.iter_mut().flatten() {
             for (_, flight) in worker.flights.drain() {
                 if !flight.abandoned {
                     cancelled += u64::from(flight.submission.items);
-                    told.say(flight.submission, &Err(JobError::Cancelled));
+                    told.say(&flight.submission, &JobError::Cancelled);
                 }
             }
             worker.stopping = true;
@@ -369,7 +218,7 @@ impl Core {
             return false;
         }
         state.seats[seat] = Some(worker);
-        let alarm = self.stop_if_done(&mut state);
+        let alarm = state.stop_if_done(&self.settings);
         drop(state);
         self.ring(alarm);
         true
@@ -384,13 +233,13 @@ impl Core {
                 state.pull(seat);
                 Ok(())
             }
-            Kind::Result => self.settle(&mut state, seat, message, &mut told),
+            Kind::Result => state.settle(seat, message, &mut told),
             _ => Err(Violation("a message that only a pool sends")),
         };
         if heard.is_err() {
             state.lose(seat);
         }
-        let alarm = self.dispatch(&mut state) | self.stop_if_done(&mut state);
+        let alarm = state.dispatch(&self.settings) | state.stop_if_done(&self.settings);
         drop(state);
         self.ring(alarm);
         told.tell();
@@ -421,23 +270,21 @@ impl Core {
             }
             if flight.cancelled {
                 state.counts.cancelled += items;
-                told.say(submission, &Err(JobError::Cancelled));
+                told.say(&submission, &JobError::Cancelled);
             } else if submission.retries > 0 && state.phase != Phase::Terminated {
                 submission.retries -= 1;
                 state.counts.retried += items;
                 state.queue.insert(Place::Back(id), submission);
             } else {
                 state.counts.failed += items;
-                told.say(submission, &Err(JobError::died(status, words.to_owned())));
+                told.say(&submission, &JobError::died(status, words.to_owned()));
             }
         }
         if self.settings.single {
-            for submission in std::mem::take(&mut state.queue).into_values() {
-                state.counts.failed += u64::from(submission.items);
-                told.say(submission, &Err(JobError::died(status, words.to_owned())));
-            }
+            let died = JobError::died(status, words.to_owned());
+            state.counts.failed += state.answer_queued(&died, &mut told);
         }
-        let alarm = self.dispatch(&mut state) | self.stop_if_done(&mut state);
+        let alarm = state.dispatch(&self.settings) | state.stop_if_done(&self.settings);
         drop(state);
         self.ring(alarm);
         told.tell();
@@ -450,10 +297,8 @@ impl Core {
         let mut told = Told::default();
         let mut state = self.state.lock();
         if state.seats.iter().flatten().next().is_none() {
-            for submission in std::mem::take(&mut state.queue).into_values() {
-                state.counts.failed += u64::from(submission.items);
-                told.say(submission, &Err(JobError::NotStarted(why.to_owned())));
-            }
+            let not_started = JobError::NotStarted(why.to_owned());
+            state.counts.failed += state.answer_queued(&not_started, &mut told);
         }
         drop(state);
         told.tell();
@@ -489,10 +334,7 @@ impl Core {
         if last {
             // Only if they were cancelled is anything left.
             state.phase = Phase::Terminated;
-            for submission in std::mem::take(&mut state.queue).into_values() {
-                state.counts.cancelled += u64::from(submission.items);
-                told.say(submission, &Err(JobError::Cancelled));
-            }
+            state.counts.cancelled += state.answer_queued(&JobError::Cancelled, &mut told);
         }
         drop(state);
         told.tell();
@@ -535,14 +377,7 @@ impl Core {
                 flight.deadline = Instant::after(self.settings.grace);
                 next = next.min(flight.deadline);
                 timed_out += u64::from(flight.submission.items);
-                let submission = &flight.submission;
-                let answer = Answer {
-                    tag: submission.tag,
-                    first: submission.first,
-                    outcomes: vec![Err(JobError::TimedOut); submission.items as usize],
-                    took: Duration::ZERO,
-                };
-                told.0.push((submission.reply.clone(), answer));
+                told.say(&flight.submission, &JobError::TimedOut);
             }
         }
         state.counts.timed_out += timed_out;
@@ -556,158 +391,28 @@ impl Core {
             self.alarm.set();
         }
     }
-
-    // ---- under the lock
-
-    /// Gives jobs to those who have asked. Returns whether the clock has something new to look at.
-    fn dispatch(&self, state: &mut State) -> bool {
-        let mut alarm = false;
-        while !state.queue.is_empty() {
-            let asking = state.seats.iter_mut().flatten();
-            let asking = asking.filter(|worker| worker.may_have_more(&self.settings));
-            let Some(worker) = asking.min_by_key(|worker| worker.flights.len()) else {
-                break;
-            };
-            let Some((Place::Back(id) | Place::New(id), submission)) = state.queue.pop_first()
-            else {
-                break;
-            };
-            let is_large = submission.arguments.len() - submission.start > FRAGMENT;
-            worker.wants_more = is_large && !worker.wants_more;
-            worker.wants = worker.wants_more;
-            worker.sent += u64::from(submission.items);
-            let head = JobHead {
-                call: submission.call,
-                items: submission.items,
-                give_back_after: submission.give_back_after.as_nanos() as u64,
-            };
-            // It is made of numbers, and numbers can be written.
-            let head = call::encode(&head).unwrap_or_default();
-            let message = Outgoing::new(Kind::Job, id, head, submission.arguments.clone());
-            worker.say(message.skip(submission.start));
-            let deadline = submission.timeout.map_or(Instant::NEVER, Instant::after);
-            alarm |= deadline != Instant::NEVER;
-            let flight = Flight {
-                submission,
-                deadline,
-                cancelled: false,
-                abandoned: false,
-            };
-            worker.flights.insert(id, flight);
-        }
-        alarm
-    }
-
-    /// A result has come.
-    fn settle(
-        &self,
-        state: &mut State,
-        seat: usize,
-        message: Message,
-        told: &mut Told,
-    ) -> Result<(), Violation> {
-        let Some(worker) = &mut state.seats[seat] else {
-            // Terminated meanwhile.
-            return Ok(());
-        };
-        let Some(flight) = worker.flights.get(&message.id) else {
-            // What was terminated has no flights, and its late words do no harm.
-            return match worker.stopping {
-                true => Ok(()),
-                false => Err(Violation("a result of no job that it has")),
-            };
-        };
-        let submission = &flight.submission;
-        let mut items = &message.body[..];
-        let head: ResultHead =
-            call::decode_head(&mut items).ok_or(Violation("a result without a head"))?;
-        let may_be_fewer = head.items > 0;
-        if head.items > submission.items || (head.items < submission.items && !may_be_fewer) {
-            return Err(Violation("a result of a wrong number of items"));
-        }
-        let mut outcomes = Vec::with_capacity(head.items as usize);
-        for _ in 0..head.items {
-            outcomes.push(match take_item(&mut items)?.split_first() {
-                Some((&VALUE, value)) => Ok(value.to_vec()),
-                Some((&FAILURE, failure)) => {
-                    let failure: Failure =
-                        call::decode(failure).map_err(|_| Violation("a failure that is none"))?;
-                    Err(JobError::of(failure))
-                }
-                _ => return Err(Violation("an item that is none")),
-            });
-        }
-        if !items.is_empty() {
-            return Err(Violation("a result with more than its items"));
-        }
-
-        let Some(flight) = worker.flights.remove(&message.id) else {
-            return Ok(());
-        };
-        worker.answered += u64::from(head.items);
-        let mut submission = flight.submission;
-        if !flight.abandoned {
-            for outcome in &outcomes {
-                match outcome {
-                    Ok(_) => state.counts.succeeded += 1,
-                    Err(JobError::Cancelled) => state.counts.cancelled += 1,
-                    Err(_) => state.counts.failed += 1,
-                }
-            }
-            let answer = Answer {
-                tag: submission.tag,
-                first: submission.first,
-                outcomes,
-                took: Duration::from_nanos(head.nanoseconds),
-            };
-            told.0.push((submission.reply.clone(), answer));
-            if head.items < submission.items {
-                let done = skip_items(
-                    &submission.arguments[submission.start..],
-                    head.items as usize,
-                );
-                submission.start += done;
-                submission.first += u64::from(head.items);
-                submission.items -= head.items;
-                if flight.cancelled {
-                    state.counts.cancelled += u64::from(submission.items);
-                    told.say(submission, &Err(JobError::Cancelled));
-                } else {
-                    state.queue.insert(Place::Back(message.id), submission);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells those who have nothing to do, and will have nothing, that they may go. Returns whether the clock has something
-    /// new to look at.
-    fn stop_if_done(&self, state: &mut State) -> bool {
-        let mut alarm = false;
-        let nothing_comes = state.phase == Phase::Closed && state.queue.is_empty();
-        for worker in state.seats.iter_mut().flatten() {
-            let done = nothing_comes || worker.has_had_enough(&self.settings);
-            if done && worker.flights.is_empty() && !worker.stopping {
-                worker.stopping = true;
-                worker.stop_by = Instant::after(TO_STOP);
-                alarm = true;
-                worker.say(Outgoing::bare(Kind::Stop, 0));
-            }
-        }
-        alarm
-    }
 }
 
-impl State {
-    fn lose(&mut self, seat: usize) {
-        if let Some(worker) = &mut self.seats[seat] {
-            worker.is_lost = true;
-        }
+/// Answers, to be told when the lock is free.
+#[derive(Default)]
+struct Told(Vec<(Sender<Answer>, Answer)>);
+
+impl Told {
+    /// None of it will be done, or be waited for.
+    fn say(&mut self, submission: &Submission, error: &JobError) {
+        let answer = Answer {
+            tag: submission.tag,
+            first: submission.first,
+            outcomes: vec![Err(error.clone()); submission.items as usize],
+            took: Duration::ZERO,
+        };
+        self.0.push((submission.reply.clone(), answer));
     }
 
-    fn pull(&mut self, seat: usize) {
-        if let Some(worker) = &mut self.seats[seat] {
-            (worker.wants, worker.wants_more) = (true, false);
+    fn tell(self) {
+        for (reply, answer) in self.0 {
+            // Whoever asked may have left.
+            let _left = reply.send(answer);
         }
     }
 }
