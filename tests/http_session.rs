@@ -1300,6 +1300,45 @@ fn a_connection_the_server_has_closed_is_not_used() {
     });
 }
 
+#[test]
+fn a_connection_that_was_closed_unseen_costs_a_get_nothing_but_time() {
+    let (go, begun) = std::sync::mpsc::channel();
+    let begun = std::sync::Mutex::new(begun);
+    let server = Server::start(move |request: &Request, stream: &mut dyn Stream| {
+        if request.nth == 0 {
+            return ok(stream, "");
+        }
+        // First the client waits, so that its hub is told of all that comes; then it has the answer.
+        begun.lock().unwrap().recv().unwrap();
+        ok(stream, "")?;
+        begun.lock().unwrap().recv().unwrap();
+        Ok(false)
+    });
+    run(|| {
+        let session = plain();
+        let url = server.url("/");
+        for request in [session.get(&url), session.post(&url).body("x")] {
+            session.get(&url).send().unwrap();
+            let before = session.stats();
+            let now = go.clone();
+            thread::spawn(move || now.send(()).unwrap());
+            session.get(&url).send().unwrap();
+            go.send(()).unwrap();
+            // It blocks the OS thread: the hub cannot look.
+            server.wait_for_open(0);
+            request.send().unwrap();
+            let stats = session.stats();
+            let repeated = stats.repeated - before.repeated;
+            // What would not be repeated is not sent over it.
+            assert_eq!(stats.reused - before.reused, 1 + repeated);
+            assert_eq!(stats.opened - before.opened, 1);
+            session.close_kept();
+            server.wait_for_open(0);
+        }
+        assert_eq!(session.stats().repeated, 1);
+    });
+}
+
 // Deadlines.
 
 #[test]
