@@ -520,15 +520,16 @@ impl Drop for TaskRef {
     #[inline]
     fn drop(&mut self) {
         // The only one there is needs no read-modify-write: nobody has another to clone, and the lists of tasks, which
-        // give away references, are left before the run machinery's count is given back. Else, in the place of a
-        // fence, which ThreadSanitizer does not know, the count is looked at once more.
-        if self.references.load(Ordering::Acquire) == 1
-            || self.references.fetch_sub(1, Ordering::Release) == 1
-                && self.references.load(Ordering::Acquire) == 0
-        {
-            // SAFETY: that was the last count, and the vtable fits the record.
-            unsafe { (self.vtable.free)(self.0) }
+        // give away references, are left before the run machinery's count is given back.
+        if self.references.load(Ordering::Acquire) != 1 {
+            if self.references.fetch_sub(1, Ordering::Release) != 1 {
+                return;
+            }
+            // Not a fence: ThreadSanitizer does not know of them.
+            self.references.load(Ordering::Acquire);
         }
+        // SAFETY: that was the last count, and the vtable fits the record.
+        unsafe { (self.vtable.free)(self.0) }
     }
 }
 

@@ -18,8 +18,10 @@
 //!   `LOCKED`, under the line's lock, and stands in line before it lets that go. Either the holder's
 //!   fast unlock comes first, and the swap fails; or it fails itself, and the slow one waits for the
 //!   line's lock and finds the newcomer.
-//! * *Unlock against the woken.* Its try is a swap that clears `WOKEN` and either takes a free lock or,
-//!   under the line's lock, sets `STARVED` on a word that still says `LOCKED`: whoever holds it must come
+//!   A word that says `LOCKED` and has other bits keeps some: no fast unlock fits it, and nobody takes it. So the
+//!   newcomer, who has the line's lock, needs no swap and writes it.
+//! * *Unlock against the woken.* Its try is a swap that clears `WOKEN` and takes a free lock; or else, under the
+//!   line's lock, it sets `STARVED` on a word that still says `LOCKED`, as a newcomer does: whoever holds it must come
 //!   by the slow way and find the loser first in line.
 //! * *Cancellation.* A waiter that was given a token and is thrown out of its wait gives it back: `YOURS`
 //!   by unlocking, `TRY` by telling the next to try, if the lock is free, or else by clearing `WOKEN`,
@@ -168,7 +170,7 @@ impl Lock {
     fn take_or_mark(&self, clear: u32, mark: u32) -> bool {
         let word = self.word.load(Relaxed);
         if word & LOCKED != 0 && word != LOCKED {
-            // Nobody else changes such a word; and it stays one.
+            // Nobody else changes such a word, and it stays one; see the module's text.
             self.word.store((word & !clear) | mark, Relaxed);
             return false;
         }

@@ -15,15 +15,10 @@
 //!
 //! A context never leaves the OS thread it was made on: what user code keeps on its stack is not `Send`.
 
-#[cfg_attr(
-    all(target_arch = "x86_64", not(sylvan_asan)),
-    path = "context/jump.rs"
-)]
-#[cfg_attr(
-    not(all(target_arch = "x86_64", not(sylvan_asan))),
-    path = "context/portable.rs"
-)]
-mod switch;
+#[cfg(all(target_arch = "x86_64", not(sylvan_asan)))]
+mod jump;
+#[cfg(any(not(target_arch = "x86_64"), sylvan_asan))]
+mod portable;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +27,10 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
 use super::stack::Stack;
+#[cfg(all(target_arch = "x86_64", not(sylvan_asan)))]
+use jump as switch;
+#[cfg(any(not(target_arch = "x86_64"), sylvan_asan))]
+use portable as switch;
 
 /// What a context runs: it gets the argument it was resumed with, and tells at its end how to go back. It must
 /// not unwind out of its own frame.
@@ -114,7 +113,7 @@ impl Root {
     }
 }
 
-/// A stack as corosensei sees it, with some bytes at its upper end left out.
+/// A stack as corosensei sees it: all of one, or what `portable.rs` leaves of it.
 struct Lent {
     top: usize,
     limit: usize,
