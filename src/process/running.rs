@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus};
-use std::sync::{LazyLock, OnceLock};
+#[cfg(feature = "process-pool")]
+use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::fd::Handle;
