@@ -1302,8 +1302,8 @@ fn a_connection_the_server_has_closed_is_not_used() {
 
 #[test]
 fn a_connection_that_was_closed_unseen_costs_a_get_nothing_but_time() {
-    let (go, begun) = std::sync::mpsc::channel();
-    let begun = std::sync::Mutex::new(begun);
+    let (go, begun) = mpsc::channel();
+    let begun = Mutex::new(begun);
     let server = Server::start(move |request: &Request, stream: &mut dyn Stream| {
         if request.nth == 0 {
             return ok(stream, "");

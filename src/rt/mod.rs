@@ -72,8 +72,8 @@ pub(crate) use offload::{detach_to, offload_to};
 #[cfg(feature = "http")]
 pub(crate) use park::now_of_turn;
 pub(crate) use park::{
-    checkpoint, current_id, current_task, has_passed, on_green_thread, park, sleep_until, spend,
-    with_current, yield_now,
+    checkpoint, current_id, current_run, current_task, has_passed, on_green_thread, park,
+    sleep_until, spend, with_current, yield_now,
 };
 pub use reason::Reason;
 pub(crate) use report::{Message, error as report};

@@ -97,6 +97,14 @@ pub(crate) fn current_id() -> u64 {
     })
 }
 
+/// Which of the runs of its hub's tasks is the calling green thread's: the number changes when it is suspended. 0 on a
+/// plain OS thread.
+#[inline]
+pub(crate) fn current_run() -> u32 {
+    // It begins anew after 2^32 runs, and may be taken for another then: it is a hint.
+    current::hub_of_task().map_or(0, |hub| hub.mailbox().pulse.runs() as u32)
+}
+
 /// Does a green thread call?
 pub(crate) fn on_green_thread() -> bool {
     current::hub_of_task().is_some()

@@ -12,6 +12,10 @@
 //!   does not let go: it hands the lock over to the first in line ([`YOURS`]). So a waiter loses at
 //!   most once, and between its wake-up and that loss others pass only as long as it takes to run it.
 //!
+//! One who is suspended while he holds the lock would make a loser of each whom he wakes, who then stands in
+//! front, to be woken once more. So whoever has waited for the lock, and was suspended since he got it, hands it over
+//! at once.
+//!
 //! The races:
 //!
 //! * *Unlock against a newcomer.* The newcomer sets `WAITERS` by a compare-and-swap on a word that says
@@ -29,7 +33,7 @@
 
 use super::atomic::AtomicU32;
 use super::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::rt::{Holder, Instant, Reason, WaitQueue, Waited};
+use crate::rt::{self, Holder, Instant, Reason, WaitQueue, Waited};
 
 const LOCKED: u32 = 1;
 const WAITERS: u32 = 2;
@@ -44,6 +48,9 @@ const YOURS: usize = 1;
 /// See the module's text.
 pub(super) struct Lock {
     word: AtomicU32,
+    /// The run of the holder's in which it got the lock, if it had to wait; else 0, or that of a former holder. A hint,
+    /// touched by the holder only.
+    got_in: AtomicU32,
     line: WaitQueue,
     holder: Holder,
 }
@@ -52,6 +59,7 @@ impl Lock {
     pub(super) const fn new() -> Lock {
         Lock {
             word: AtomicU32::new(0),
+            got_in: AtomicU32::new(0),
             line: WaitQueue::new(),
             holder: Holder::new(),
         }
@@ -97,6 +105,7 @@ impl Lock {
     fn lock_slow(&self, reason: Reason) {
         if !self.take(0) {
             self.holder.while_waiting(reason, || self.wait(reason));
+            self.got_in.store(rt::current_run(), Relaxed);
         }
     }
 
@@ -119,6 +128,9 @@ impl Lock {
 
     #[cold]
     fn unlock_slow(&self) {
+        let got_in = self.got_in.load(Relaxed);
+        self.got_in.store(0, Relaxed);
+        let was_suspended = got_in != 0 && got_in != rt::current_run();
         let mut line = self.line.lock();
         let word = self.word.load(Relaxed);
         let others = if line.len() > 1 { WAITERS } else { 0 };
@@ -128,7 +140,7 @@ impl Lock {
         } else if line.len() == 0 {
             self.word.store(0, Release);
             None
-        } else if word & STARVED != 0 {
+        } else if word & STARVED != 0 || was_suspended {
             self.word.store(LOCKED | others, Release);
             line.signal_first(YOURS)
         } else {

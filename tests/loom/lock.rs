@@ -2,9 +2,32 @@
 
 /// The kernel's door.
 pub(crate) mod rt {
+    use std::cell::Cell;
+
     pub(crate) use crate::clock::Instant;
     pub(crate) use crate::reason::Reason;
     pub(crate) use crate::wait_queue::{WaitQueue, Waited};
+
+    thread_local! {
+        /// Whether a model's tasks are suspended while they hold the lock. (A model's threads are all on one of the
+        /// system's.)
+        static ARE_SUSPENDED: Cell<bool> = const { Cell::new(false) };
+        static RUNS: Cell<u32> = const { Cell::new(1) };
+    }
+
+    /// In `model`, each run is another one than the last.
+    pub(crate) fn while_suspended(model: impl FnOnce()) {
+        ARE_SUSPENDED.set(true);
+        model();
+        ARE_SUSPENDED.set(false);
+    }
+
+    pub(crate) fn current_run() -> u32 {
+        if ARE_SUSPENDED.get() {
+            RUNS.set(RUNS.get() + 1);
+        }
+        RUNS.get()
+    }
 
     /// Who holds a lock is for people.
     pub(crate) struct Holder;

@@ -8,6 +8,7 @@ use super::explore;
 use crate::lock::Lock;
 use crate::park::as_task;
 use crate::reason::Reason;
+use crate::rt::while_suspended;
 use crate::task::{Record, Task};
 
 /// A number that is changed under the lock.
@@ -76,12 +77,13 @@ fn each_is_alone_and_nobody_is_left_waiting() {
         let theirs = counted.clone();
         let (_record, other) = spawn(move || {
             theirs.count();
+            theirs.count();
         });
         as_main(|| {
             counted.count();
             counted.count();
             assert!(!other.join().unwrap());
-            assert_eq!(counted.number(), 3);
+            assert_eq!(counted.number(), 4);
         });
     });
 }
@@ -152,5 +154,16 @@ fn a_token_in_the_hand_of_one_that_is_thrown_out_is_given_back() {
             let thrown = cancelled.join().unwrap();
             assert_eq!(counted.number(), usize::from(!thrown));
         });
+    });
+}
+
+/// The same if holders are suspended, and so hand the lock over.
+#[test]
+fn who_hands_it_over_leaves_nobody_waiting() {
+    while_suspended(|| {
+        each_is_alone_and_nobody_is_left_waiting();
+        one_that_barges_in_leaves_nobody_waiting();
+        one_that_is_thrown_out_of_its_wait_takes_nothing_along();
+        a_token_in_the_hand_of_one_that_is_thrown_out_is_given_back();
     });
 }
