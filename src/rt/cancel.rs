@@ -127,9 +127,9 @@ pub(crate) struct Scopes {
     last_id: Cell<u64>,
     /// Throws that were started and not yet caught by their frame or dropped by someone else.
     in_flight: AtomicU32,
-    /// How often it was thrown to.
+    /// How often it was thrown to, as far as that is counted.
     #[cfg_attr(not(panic = "unwind"), expect(dead_code, reason = "nothing is thrown"))]
-    thrown: Cell<u32>,
+    thrown: Cell<u8>,
     /// It is to panic because of a deadlock.
     told_of_deadlock: AtomicBool,
     /// Where its stack begins: the stack pointer of the frame that calls all the others.
@@ -153,7 +153,7 @@ impl Drop for Throw {
 
 /// After this many throws to a task each further one lets the others run first.
 #[cfg(panic = "unwind")]
-const PATIENT_THROWS: u32 = 8;
+const PATIENT_THROWS: u8 = 8;
 
 /// While it is in doubt whether a throw would leave a destructor, it is tried again this often.
 const DOUBT: Duration = Duration::from_millis(10);

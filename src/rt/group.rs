@@ -123,15 +123,14 @@ impl Group {
         park::with_current(|task| {
             // SAFETY: the current task's record outlives its own frames.
             let task = unsafe { task.as_ref() };
-            if let Some(group) = &*task.spawns_into.borrow() {
-                return Some(group.clone());
-            }
-            let group = task.group.as_ref()?;
-            if group.kind == Kind::Run {
-                Some(group.clone())
-            } else {
-                group.outer.clone()
-            }
+            task.spawns_into().or_else(|| {
+                let group = task.group.as_ref()?;
+                if group.kind == Kind::Run {
+                    Some(group.clone())
+                } else {
+                    group.outer.clone()
+                }
+            })
         })
     }
 
@@ -142,7 +141,7 @@ impl Group {
         let swap = |with: Option<Arc<Group>>| {
             park::with_current(|task| {
                 // SAFETY: the current task's record outlives its own frames.
-                unsafe { task.as_ref() }.spawns_into.replace(with)
+                unsafe { task.as_ref() }.spawn_into(with)
             })
         };
         let before = swap(Some(group.clone()));

@@ -9,7 +9,7 @@
 //! is atomic, locked or never changes. `README.md` has the protocols.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -43,12 +43,7 @@ pub(crate) struct Task {
     vtable: &'static VTable,
     /// Its own address, with the right to the whole allocation, which a `&Task` does not give.
     address: Cell<NonNull<Task>>,
-    references: AtomicUsize,
     pub(crate) scopes: Scopes,
-    /// The mailbox of the hub it lives on; null until it has started, and for OS threads.
-    home: AtomicPtr<Mailbox>,
-    /// It stands in its hub's inbox.
-    posted: AtomicBool,
     inbox_link: AtomicPtr<Task>,
     /// Those who wait for its end.
     pub(super) joiners: WaitQueue,
@@ -58,14 +53,12 @@ pub(crate) struct Task {
     /// The group it is a member of.
     pub(super) group: Option<Arc<Group>>,
     /// The group its own spawns go to, if not one that follows from `group`.
-    pub(super) spawns_into: RefCell<Option<Arc<Group>>>,
+    spawns_into: Cell<Option<Arc<Group>>>,
     links: [Links; 2],
     pub(crate) locals: Locals,
     pub(super) inherited: Inherited,
     /// How a plain OS thread waits; none in a green thread's record.
     pub(super) parker: Option<Box<Parker>>,
-    /// The token of `thread::park`, a word apart from the kernel's own wake-ups.
-    pub(crate) permit: AtomicBool,
 }
 
 /// What identifies a task to people.
@@ -76,11 +69,14 @@ pub(crate) struct Identity {
     pub(crate) stack_size: usize,
 }
 
-/// A task's place on its hub, and what else each switch touches: one cache line. The `Cell`s belong to the hub's
-/// OS thread alone.
-#[repr(C, align(64))]
+/// A task's place on its hub, and what else each switch and each wake-up touches: one cache line, as records are aligned
+/// to them. The `Cell`s belong to the hub's OS thread alone.
+#[repr(C)]
 pub(super) struct Seat {
     pub(super) context: UnsafeCell<Option<Context>>,
+    /// The mailbox of the hub it lives on; null until it has started, and for OS threads.
+    home: AtomicPtr<Mailbox>,
+    references: AtomicUsize,
     /// What it waits for (below), or [`RUNNING`], and since when; written by its own thread, read by dumps.
     since: AtomicI64,
     pub(super) life: Life,
@@ -92,11 +88,19 @@ pub(super) struct Seat {
     pub(super) eventful: Cell<bool>,
     /// It waits for a lock that has one holder at a time.
     pub(super) waits_for_lock: Cell<bool>,
+    /// It stands in its hub's inbox.
+    posted: AtomicBool,
+    /// The token of `thread::park`, apart from the kernel's own wake-ups.
+    permit: AtomicBool,
 }
 
 const _: () = assert!(
     size_of::<Seat>() == 64,
     "a switch touches one cache line of the record"
+);
+const _: () = assert!(
+    size_of::<Task>() == 5 * 64,
+    "with a small closure and its result a record has six cache lines"
 );
 
 /// Where a task stands on its hub.
@@ -141,7 +145,7 @@ impl Task {
     /// Makes the record ready to be run, or to wait: any thread, any time, any number of times.
     #[inline]
     pub(crate) fn wake(&self) {
-        let home = self.home.load(Ordering::Acquire);
+        let home = self.seat.home.load(Ordering::Acquire);
         match current::hub() {
             Some(hub) if ptr::eq(hub.mailbox(), home) => hub.wake_local(self),
             _ => self.wake_from_afar(home),
@@ -159,7 +163,7 @@ impl Task {
         let Some(mailbox) = (unsafe { home.as_ref() }) else {
             return;
         };
-        if !self.posted.swap(true, Ordering::AcqRel) {
+        if !self.seat.posted.swap(true, Ordering::AcqRel) {
             let entry = self.reference().into_raw();
             // SAFETY: the reference just taken keeps it valid, and `posted` admits it only once.
             if unsafe { mailbox.inbox.push(entry) } {
@@ -170,7 +174,7 @@ impl Task {
 
     /// Its hub took it out of the inbox: later wake-ups post it again.
     pub(super) fn unpost(&self) {
-        self.posted.swap(false, Ordering::AcqRel);
+        self.seat.posted.swap(false, Ordering::AcqRel);
     }
 
     /// Asks the task to look at its cancel scopes, at once if it waits.
@@ -207,7 +211,7 @@ impl Task {
 
     /// Another reference to this record.
     pub(crate) fn reference(&self) -> TaskRef {
-        self.references.fetch_add(1, Ordering::Relaxed);
+        self.seat.references.fetch_add(1, Ordering::Relaxed);
         TaskRef(self.address())
     }
 
@@ -220,14 +224,15 @@ impl Task {
     /// The hub with this mailbox is about to run it for the first time. Returns whether it was
     /// interrupted before.
     pub(super) fn settle(&self, mailbox: &'static Mailbox) -> bool {
-        self.home
+        self.seat
+            .home
             .store(ptr::from_ref(mailbox).cast_mut(), Ordering::Release);
         self.seat.life.start()
     }
 
     /// Does it live on the hub with this mailbox?
     pub(super) fn lives_at(&self, mailbox: &'static Mailbox) -> bool {
-        ptr::eq(self.home.load(Ordering::Acquire), mailbox)
+        ptr::eq(self.seat.home.load(Ordering::Acquire), mailbox)
     }
 
     /// Runs the closure to its end and stores the result; on the task's own stack.
@@ -334,6 +339,28 @@ impl Task {
         self.vtable
     }
 
+    /// Sets the token of `thread::park`; returns whether it was set.
+    pub(crate) fn set_permit(&self) -> bool {
+        self.seat.permit.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes the token of `thread::park`, if it is set.
+    pub(crate) fn take_permit(&self) -> bool {
+        self.seat.permit.swap(false, Ordering::AcqRel)
+    }
+
+    /// The group that its own spawns go to, if it is not one that follows from the one it is in.
+    pub(super) fn spawns_into(&self) -> Option<Arc<Group>> {
+        let group = self.spawns_into.take();
+        self.spawns_into.set(group.clone());
+        group
+    }
+
+    /// Changes it; returns the one before.
+    pub(super) fn spawn_into(&self, group: Option<Arc<Group>>) -> Option<Arc<Group>> {
+        self.spawns_into.replace(group)
+    }
+
     /// Notes what its own thread waits for from now on.
     #[inline]
     pub(super) fn note_wait(&self, reason: Reason, now: Instant) {
@@ -410,6 +437,8 @@ impl Task {
         Task {
             seat: Seat {
                 context: UnsafeCell::new(None),
+                home: AtomicPtr::new(ptr::null_mut()),
+                references: AtomicUsize::new(references),
                 since: AtomicI64::new(0),
                 life,
                 reason: AtomicU8::new(RUNNING),
@@ -417,14 +446,13 @@ impl Task {
                 notified: Cell::new(false),
                 eventful: Cell::new(options.deadline != Instant::NEVER),
                 waits_for_lock: Cell::new(false),
+                posted: AtomicBool::new(false),
+                permit: AtomicBool::new(false),
             },
             vtable,
             // Known only when it lies in its allocation; see `set_address`.
             address: Cell::new(NonNull::dangling()),
-            references: AtomicUsize::new(references),
             scopes: Scopes::new(options.deadline),
-            home: AtomicPtr::new(ptr::null_mut()),
-            posted: AtomicBool::new(false),
             inbox_link: AtomicPtr::new(ptr::null_mut()),
             joiners: WaitQueue::new(),
             endings: Endings::new(),
@@ -435,12 +463,11 @@ impl Task {
                 stack_size: options.stack_size,
             },
             group: options.group,
-            spawns_into: RefCell::new(None),
+            spawns_into: Cell::new(None),
             links: [const { Links::new() }; 2],
             locals: Locals::new(),
             inherited: Inherited::new(options.inherited),
             parker: None,
-            permit: AtomicBool::new(false),
         }
     }
 }
@@ -521,12 +548,12 @@ impl Drop for TaskRef {
     fn drop(&mut self) {
         // The only one there is needs no read-modify-write: nobody has another to clone, and the lists of tasks, which
         // give away references, are left before the run machinery's count is given back.
-        if self.references.load(Ordering::Acquire) != 1 {
-            if self.references.fetch_sub(1, Ordering::Release) != 1 {
+        if self.seat.references.load(Ordering::Acquire) != 1 {
+            if self.seat.references.fetch_sub(1, Ordering::Release) != 1 {
                 return;
             }
             // Not a fence: ThreadSanitizer does not know of them.
-            self.references.load(Ordering::Acquire);
+            self.seat.references.load(Ordering::Acquire);
         }
         // SAFETY: that was the last count, and the vtable fits the record.
         unsafe { (self.vtable.free)(self.0) }
@@ -550,7 +577,7 @@ impl Woken {
     pub(super) fn new(task: NonNull<Task>) -> Woken {
         // SAFETY: a task that has not been signalled stands in its wait, so its record is alive.
         let record = unsafe { task.as_ref() };
-        let home = record.home.load(Ordering::Acquire);
+        let home = record.seat.home.load(Ordering::Acquire);
         match current::hub() {
             Some(hub) if ptr::eq(hub.mailbox(), home) => Woken::Here(task),
             _ => Woken::Afar(record.reference()),

@@ -4,7 +4,6 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::Ordering;
 
 use crate::rt::{self, Task, TaskRef};
 
@@ -50,7 +49,7 @@ impl Thread {
 
     /// Lets the thread's next, or current, [`park`](super::park) return. Never suspends.
     pub fn unpark(&self) {
-        if !self.0.permit.swap(true, Ordering::AcqRel) {
+        if !self.0.set_permit() {
             self.0.wake();
         }
     }
@@ -71,9 +70,7 @@ impl Thread {
 /// Takes the token of `park`, if it is there.
 pub(super) fn take_permit(task: NonNull<Task>) -> bool {
     // SAFETY: the current thread's record is alive.
-    unsafe { task.as_ref() }
-        .permit
-        .swap(false, Ordering::AcqRel)
+    unsafe { task.as_ref() }.take_permit()
 }
 
 // As std's: what it shows of the thread's record cannot be left half-way by a panic.

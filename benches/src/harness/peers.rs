@@ -41,7 +41,7 @@ const fn rust(
 }
 
 pub const SYLVAN: Peer = rust(OURS, "bench-sylvan", &[]);
-pub const SYLVAN_1M: Peer = rust("sylvan, 1 MiB class", "bench-sylvan", &[]);
+pub const SYLVAN_1M: Peer = rust("sylvan 1 MiB class", "bench-sylvan", &[]);
 pub const SYLVAN_64K: Peer = rust(OURS, "bench-sylvan", &["--stack-kib", "64"]);
 pub const SYLVAN_BY_HAND: Peer = rust("sylvan by hand", "bench-sylvan", &["--client", "hand"]);
 pub const SYLVAN_HTTP: Peer = rust("sylvan + http", "bench-sylvan", &["--server", "http"]);
