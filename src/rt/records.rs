@@ -50,7 +50,7 @@ pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
     let kept = current::hub().and_then(|hub| hub.records().list(layout)?.pop());
     match kept {
         Some(free) => free.cast(),
-        None => allocate_anew(layout),
+        None => allocate_anew(layout.size(), layout.align()),
     }
 }
 
@@ -70,9 +70,11 @@ pub(super) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     }
 }
 
+/// As C's it cannot unwind, and a spawn that calls it need not keep what would have to be dropped then.
 #[cold]
-fn allocate_anew(layout: Layout) -> NonNull<u8> {
-    let Some(size) = size(layout) else {
+extern "C" fn allocate_anew(size: usize, align: usize) -> NonNull<u8> {
+    let layout = Layout::from_size_align(size, align).expect("made of a layout");
+    let Some(size) = self::size(layout) else {
         return allocate_whole(layout);
     };
     let whole = allocate_whole(whole(size));

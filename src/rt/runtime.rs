@@ -132,7 +132,7 @@ impl Runtime {
             "a runtime cannot be run from a green thread: its hub would block the other one"
         );
         let options = Options {
-            name: Some("main".to_owned()),
+            name: Some("main".into()),
             stack_size: MAIN_STACK_SIZE,
             spawned_at: panic::Location::caller(),
             deadline: Instant::NEVER,

@@ -120,7 +120,7 @@ where
     })
 }
 
-#[inline]
+#[inline(always)]
 fn options(
     runtime: &Shared,
     request: Request,
@@ -128,7 +128,7 @@ fn options(
     group: Option<Arc<Group>>,
 ) -> Options {
     Options {
-        name: request.name,
+        name: request.name.map(String::into_boxed_str),
         stack_size: request.stack_size.unwrap_or_else(|| runtime.stack_size()),
         spawned_at,
         deadline: Instant::NEVER,

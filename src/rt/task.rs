@@ -131,7 +131,7 @@ unsafe impl inbox::Entry for Task {
 
 /// What to spawn a task with.
 pub(crate) struct Options {
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Box<str>>,
     /// At least this many bytes of stack.
     pub(crate) stack_size: usize,
     pub(crate) spawned_at: &'static Location<'static>,
@@ -458,7 +458,7 @@ impl Task {
             endings: Endings::new(),
             identity: Identity {
                 id: current::next_id(),
-                name: options.name.map(String::into_boxed_str),
+                name: options.name,
                 spawned_at: options.spawned_at,
                 stack_size: options.stack_size,
             },
@@ -497,7 +497,7 @@ impl TaskRef {
     #[track_caller]
     pub(super) fn of_os_thread(parker: Box<Parker>) -> TaskRef {
         let options = Options {
-            name: thread::current().name().map(str::to_owned),
+            name: thread::current().name().map(Box::from),
             stack_size: 0,
             spawned_at: Location::caller(),
             deadline: Instant::NEVER,

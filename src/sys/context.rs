@@ -62,7 +62,11 @@ impl Context {
     #[inline]
     pub(crate) fn new(stack: Stack, function: Function) -> Context {
         if stack.rest.get().is_null() {
-            switch::prepare(&stack, function);
+            let lent = Lent {
+                top: stack.top(),
+                limit: stack.limit(),
+            };
+            stack.rest.set(switch::prepare(lent, function));
         }
         Context {
             stack,

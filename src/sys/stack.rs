@@ -68,6 +68,7 @@ impl Stack {
     }
 
     /// The lowest address, that of the guard.
+    #[inline(always)]
     pub fn limit(&self) -> usize {
         let shape = Shape::of(self.size).expect("a stack that exists has a shape");
         shape.slot_end(self.top()) - shape.stride

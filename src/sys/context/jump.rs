@@ -23,7 +23,6 @@ use corosensei::{Coroutine, Yielder};
 
 use super::{Function, Lent, Return};
 use crate::sys::cache;
-use crate::sys::stack::Stack;
 
 /// Where something goes on, as the module's text has it.
 type Point = *mut u8;
@@ -103,14 +102,11 @@ pub(super) fn prefetch(context: &Cell<Point>) {
     cache::prefetch_lines(context.get(), IN_USE);
 }
 
-/// Lets a flow of control rest on `stack` that calls `function` whenever it is resumed.
+/// Lets a flow of control rest on a stack that calls `function` whenever it is resumed. Returns where it rests.
 #[cold]
-pub(super) fn prepare(stack: &Stack, function: Function) {
-    let rest = ptr::from_ref(&stack.rest);
-    let lent = Lent {
-        top: stack.top(),
-        limit: stack.limit(),
-    };
+pub(super) fn prepare(lent: Lent, function: Function) -> Point {
+    let place = Cell::new(ptr::null_mut());
+    let rest = ptr::from_ref(&place);
     let mut coroutine = Coroutine::with_stack(lent, move |yielder: &Yielder<(), ()>, ()| {
         // SAFETY: `rest` is there until the coroutine is left for the first time.
         unsafe { wait_for_argument(rest, yielder, function) }
@@ -119,7 +115,8 @@ pub(super) fn prepare(stack: &Stack, function: Function) {
     // SAFETY: nothing on its stack is dropped by this, and there is nothing to drop: it is in
     // `wait_for_argument`, which goes on where it has saved and never returns to corosensei's frames.
     unsafe { coroutine.force_reset() };
-    debug_assert!(!stack.rest.get().is_null());
+    debug_assert!(!place.get().is_null());
+    place.get()
 }
 
 /// Saves in `rest` where to go on, and leaves by `yielder`. Goes on with the argument for `function`.

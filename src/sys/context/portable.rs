@@ -10,7 +10,6 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::{Function, Lent, Return};
 use crate::sys::cache;
-use crate::sys::stack::Stack;
 
 /// What lies at the upper end of a stack.
 #[repr(align(64))]
@@ -61,12 +60,12 @@ pub(super) fn prefetch(context: &Cell<*mut u8>) {
     cache::prefetch_lines(context.get().wrapping_sub(5 * 64), 6);
 }
 
-/// Lets a flow of control rest on `stack` that calls `function` whenever it is resumed.
+/// Lets a flow of control rest on a stack that calls `function` whenever it is resumed. Returns where it rests.
 #[cold]
-pub(super) fn prepare(stack: &Stack, function: Function) {
+pub(super) fn prepare(whole: Lent, function: Function) -> *mut u8 {
     let lent = Lent {
-        top: stack.top() - size_of::<Flow>(),
-        limit: stack.limit(),
+        top: whole.top - size_of::<Flow>(),
+        ..whole
     };
     let place = lent.top as *mut Flow;
     let serve = move |yielder: &Yielder<NonNull<()>, bool>, mut argument| {
@@ -87,5 +86,5 @@ pub(super) fn prepare(stack: &Stack, function: Function) {
             yielder: Cell::new(None),
         });
     }
-    stack.rest.set(place.cast());
+    place.cast()
 }
