@@ -254,20 +254,28 @@ fn a_server_that_does_not_want_the_body_is_heard() {
 /// reads no more.
 #[test]
 fn a_server_that_answers_early_and_stays_is_heard() {
-    for reads_on in [true, false] {
+    for (reads_on, tls) in [(true, false), (false, false), (true, true), (false, true)] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let scheme = if tls { "https" } else { "http" };
+        let url = format!("{scheme}://{}/", listener.local_addr().unwrap());
         let (answered, wait) = mpsc::channel::<()>();
         let server = std::thread::spawn(move || {
-            let (mut client, _) = listener.accept().unwrap();
+            let (client, _) = listener.accept().unwrap();
+            let mut client: Box<dyn Stream> = if tls {
+                let tls = rustls::ServerConnection::new(Arc::new(web::tls(false))).unwrap();
+                Box::new(rustls::StreamOwned::new(tls, client))
+            } else {
+                Box::new(client)
+            };
             client.read_exact(&mut [0; 100]).unwrap();
             // The first is not the last word.
-            client
-                .write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-                .unwrap();
-            client
-                .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nless")
-                .unwrap();
+            for answer in [
+                "HTTP/1.1 103 Early Hints\r\n\r\n",
+                "HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nless",
+            ] {
+                client.write_all(answer.as_bytes()).unwrap();
+                client.flush().unwrap();
+            }
             if reads_on {
                 // Until the client goes, whether in order or not.
                 while client.read(&mut [0; 65536]).is_ok_and(|count| count > 0) {}
@@ -280,7 +288,8 @@ fn a_server_that_answers_early_and_stays_is_heard() {
                 write: Some(Duration::from_millis(300)),
                 ..Deadlines::default()
             };
-            let session = Session::builder().deadlines(deadlines).build().unwrap();
+            let builder = Session::builder().root_certificates(web::ROOT);
+            let session = builder.deadlines(deadlines).build().unwrap();
             let request = session.put(&url).body_reader(io::repeat(b'x'), None);
             let response = request.send().unwrap();
             assert_eq!(response.status(), 413);

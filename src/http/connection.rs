@@ -117,12 +117,28 @@ impl Connection {
             && (lightly && tcp.was_silent() || tcp.is_open_and_silent())
     }
 
-    /// Is there something to read, or the end of the stream? One look, which never suspends. Of TLS that is not said: it
-    /// may be its own business.
-    pub(super) fn has_spoken(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(wire) => !wire.stream.is_open_and_silent(),
-            Stream::Tls(_) => false,
+    /// Is there something to read, the end of the stream, or an error? It never suspends. What TLS says on its own account it
+    /// hears, and does not count.
+    pub(super) fn has_spoken(&mut self) -> bool {
+        let tls = match &mut self.stream {
+            Stream::Plain(wire) => return !wire.stream.is_open_and_silent(),
+            Stream::Tls(tls) => tls,
+        };
+        loop {
+            match tls.conn.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
+                _ => return true,
+            }
+            let mut stream = &tls.sock.stream;
+            if stream.is_open_and_silent() {
+                return false;
+            }
+            // It is there, so this does not wait, and no limit can pass.
+            match tls.conn.read_tls(&mut stream) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return true,
+            }
         }
     }
 

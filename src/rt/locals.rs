@@ -83,8 +83,11 @@ impl Locals {
 
     fn values(&self) -> Option<&Values> {
         let values = self.0.get();
-        // SAFETY: made by `insert`; only `destroy` frees it, which uses no such reference by then.
-        (values != DESTROYED).then(|| unsafe { values.as_ref() })?
+        if values == DESTROYED {
+            return None;
+        }
+        // SAFETY: made by `insert`, or null; only `destroy` frees it, which uses no such reference by then.
+        unsafe { values.as_ref() }
     }
 
     fn missing(&self) -> Local {

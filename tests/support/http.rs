@@ -281,7 +281,7 @@ pub fn echo(request: &Request, stream: &mut dyn Stream) -> io::Result<bool> {
     ok(stream, text)
 }
 
-fn tls(wants_certificate: bool) -> ServerConfig {
+pub fn tls(wants_certificate: bool) -> ServerConfig {
     let chain = CertificateDer::pem_slice_iter(include_bytes!("tls/server.pem"));
     let chain: Vec<_> = chain.collect::<Result<_, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
