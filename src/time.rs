@@ -1,4 +1,12 @@
 //! `std::time`, and what green threads add to it: [`timeout`], [`timeout_at`] and [`deadline`].
+//!
+//! # How exact waits are
+//!
+//! A sleep, and whatever waits until a given moment, never ends too soon; how late it ends is a matter of the kernel's
+//! timers, some 50 µs, and of what else its hub has to do. So it is with the limits of waits ([`timeout`], a socket's
+//! read time-out, a channel's `recv_timeout`) if they are short. Those of about two seconds or more may be late by 1/256 of
+//! their length: they are counted from the kernel's last tick and are two ticks longer. There are very many of them, nearly
+//! all are taken back, and to ask for the last tick costs a fifth of what it costs to ask for the time.
 
 use std::fmt;
 
@@ -63,7 +71,7 @@ impl From<Elapsed> for std::io::Error {
 /// });
 /// ```
 pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
-    timeout_at(Instant::after(duration), f)
+    timeout_at(Instant::limit(duration), f)
 }
 
 /// As [`timeout`], with the moment at which the time is over: for several steps that share it.

@@ -91,7 +91,7 @@ impl Budget {
     pub(super) fn start(deadlines: Deadlines) -> Budget {
         Budget {
             deadlines,
-            total: deadlines.total.map_or(NEVER, Instant::after),
+            total: deadlines.total.map_or(NEVER, Instant::limit),
             whole: Phase::Total,
         }
     }
@@ -123,7 +123,7 @@ impl Budget {
     /// The same with another deadline of its own.
     pub(super) fn limit_for(&self, phase: Phase, own: Option<Duration>) -> Limit {
         let own = Limit {
-            at: own.map_or(NEVER, Instant::after),
+            at: own.map_or(NEVER, Instant::limit),
             phase,
         };
         let counts = phase != Phase::Pool || self.deadlines.total_counts_pool;

@@ -30,7 +30,7 @@ impl<In: Transport> Connector<In> for GreenConnector {
         if chained.is_some() {
             return Ok(chained.map(Either::A));
         }
-        let deadline = limit(details.timeout)?.map_or(Instant::NEVER, Instant::after);
+        let deadline = limit(details.timeout)?.map_or(Instant::NEVER, Instant::limit);
         let stream = connect(&details.addrs, deadline);
         let stream = stream.map_err(|error| timeout_or(error, details.timeout))?;
         let stream = Arc::new(Connection(stream));
@@ -72,7 +72,7 @@ impl Transport for GreenTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let deadline = limit(timeout)?.map(Instant::after);
+        let deadline = limit(timeout)?.map(Instant::limit);
         let mut stream = &self.stream.0;
         let mut output = &self.buffers.output()[..amount];
         while !output.is_empty() {

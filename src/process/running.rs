@@ -153,7 +153,7 @@ fn ask_again_and_again<R>(
     timeout: Option<Duration>,
     mut attempt: impl FnMut() -> io::Result<R>,
 ) -> io::Result<R> {
-    let deadline = timeout.map_or(Instant::NEVER, Instant::after);
+    let deadline = timeout.map_or(Instant::NEVER, Instant::limit);
     let nobody_wakes = rt::WaitQueue::new();
     let mut pause = FIRST_PAUSE;
     loop {

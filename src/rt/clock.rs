@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::park;
-use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::clock::{monotonic_nanoseconds, nanoseconds_at_last_tick, tick};
 
 /// A measurement of a monotonically nondecreasing clock.
 ///
@@ -91,6 +91,22 @@ impl Instant {
             .unwrap_or(Instant::NEVER)
     }
 
+    /// As [`after`](Self::after), for one who waits for something else, and then gives up: hardly any limit is ever
+    /// reached, but each costs a look at the clock.
+    ///
+    /// So a long one is counted from the last tick of the kernel's, and longer by two of them, in case that is
+    /// somewhat overdue: it ends by less than one in [`LONG`] parts of it late. (The kernel's own time-outs of sockets are as exact.)
+    #[inline]
+    pub(crate) fn limit(duration: Duration) -> Instant {
+        let slack = 2 * tick();
+        if duration.as_nanos() < (LONG * slack) as u128 {
+            return Instant::after(duration);
+        }
+        Instant(nanoseconds_at_last_tick() + slack)
+            .checked_add(duration)
+            .unwrap_or(Instant::NEVER)
+    }
+
     /// Nanoseconds since the clock's own zero.
     #[inline]
     pub(crate) fn nanoseconds(self) -> i64 {
@@ -103,6 +119,10 @@ impl Instant {
         Instant(nanoseconds)
     }
 }
+
+/// How many times longer than what it may be late a limit is that is not measured exactly. About 2 s, where the kernel
+/// ticks 250 times a second.
+const LONG: i64 = 256;
 
 /// One moment on both clocks; all conversions go through it, so that there and back is exact.
 fn common_moment() -> &'static (std::time::Instant, Instant) {
@@ -180,5 +200,31 @@ impl fmt::Debug for Instant {
             .field("tv_sec", &self.0.div_euclid(1_000_000_000))
             .field("tv_nsec", &self.0.rem_euclid(1_000_000_000))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_exact_or_long_compared_with_what_it_is_late() {
+        for duration in [0, 1, 1_000, 10_000, 3_600_000].map(Duration::from_millis) {
+            let before = Instant::now();
+            let limit = Instant::limit(duration);
+            let after = Instant::now();
+            // The machine itself may have stood still for a while, and the last tick be older than that.
+            let part = duration / LONG as u32;
+            assert!(limit + part >= before + duration, "{duration:?}");
+            assert!(limit <= after + duration + part, "{duration:?}");
+        }
+        assert_eq!(Instant::limit(Duration::MAX), Instant::NEVER);
+    }
+
+    #[test]
+    fn a_later_limit_is_no_earlier() {
+        let duration = Duration::from_secs(10);
+        let limits = std::iter::repeat_with(|| Instant::limit(duration));
+        assert!(limits.take(100_000).is_sorted());
     }
 }

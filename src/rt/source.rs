@@ -384,5 +384,5 @@ fn perform_blocking<R>(
 }
 
 fn deadline_of(timeout: Option<Duration>) -> Instant {
-    timeout.map_or(Instant::NEVER, Instant::after)
+    timeout.map_or(Instant::NEVER, Instant::limit)
 }

@@ -165,7 +165,7 @@ impl Condvar {
         guard: MutexGuard<'mutex, T>,
         duration: Duration,
     ) -> TimedWait<'mutex, T> {
-        let (guard, result) = self.wait_until(guard, Instant::after(duration));
+        let (guard, result) = self.wait_until(guard, Instant::limit(duration));
         match guard {
             Ok(guard) => Ok((guard, result)),
             Err(poison) => Err(PoisonError::new((poison.into_inner(), result))),
@@ -224,7 +224,7 @@ impl Condvar {
     where
         F: FnMut(&mut T) -> bool,
     {
-        let deadline = Instant::after(duration);
+        let deadline = Instant::limit(duration);
         let mut result = WaitTimeoutResult(false);
         loop {
             if !condition(&mut *guard) {

@@ -119,7 +119,7 @@ impl Event {
     #[inline]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         rt::spend();
-        self.gate.is_open() || self.gate.wait(Reason::Event, Instant::after(timeout))
+        self.gate.is_open() || self.gate.wait(Reason::Event, Instant::limit(timeout))
     }
 }
 

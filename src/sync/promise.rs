@@ -187,7 +187,7 @@ impl<T> Promise<T> {
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         rt::spend();
         let settled = &self.state.settled;
-        settled.is_open() || settled.wait(Reason::Promise, Instant::after(timeout))
+        settled.is_open() || settled.wait(Reason::Promise, Instant::limit(timeout))
     }
 
     /// Is there a value or a failure? Never suspends.

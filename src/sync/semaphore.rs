@@ -215,7 +215,7 @@ impl Semaphore {
         permits: usize,
         timeout: Duration,
     ) -> Option<SemaphorePermit<'_>> {
-        let taken = self.get(permits, || Instant::after(timeout));
+        let taken = self.get(permits, || Instant::limit(timeout));
         taken.then(|| self.permit(permits))
     }
 

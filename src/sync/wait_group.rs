@@ -96,7 +96,7 @@ impl WaitGroup {
         let members = self.leave();
         if members
             .all_left
-            .wait(Reason::WaitGroup, Instant::after(timeout))
+            .wait(Reason::WaitGroup, Instant::limit(timeout))
         {
             return Ok(());
         }

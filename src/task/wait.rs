@@ -45,7 +45,7 @@ pub fn wait<H: Watchable>(
     wait_for: WaitFor,
     timeout: Option<Duration>,
 ) -> (Vec<H>, Vec<H>) {
-    let deadline = timeout.map_or(Instant::NEVER, Instant::after);
+    let deadline = timeout.map_or(Instant::NEVER, Instant::limit);
     let ends = Ends::new(handles);
     for _ in 0..ends.handles.len() {
         let Some(which) = ends.next(deadline) else {

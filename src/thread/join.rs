@@ -102,7 +102,7 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn join_timeout(self, duration: Duration) -> std::result::Result<Result<T>, Self> {
         rt::spend();
-        let deadline = Instant::after(duration);
+        let deadline = Instant::limit(duration);
         while !self.0.wait(deadline) {
             if deadline != Instant::NEVER && Instant::now() >= deadline {
                 return Err(self);

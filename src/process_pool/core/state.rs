@@ -182,7 +182,7 @@ impl State {
             let head = call::encode(&head).unwrap_or_default();
             let message = Outgoing::new(Kind::Job, id, head, submission.arguments.clone());
             worker.say(message.skip(submission.start));
-            let deadline = submission.timeout.map_or(Instant::NEVER, Instant::after);
+            let deadline = submission.timeout.map_or(Instant::NEVER, Instant::limit);
             alarm |= deadline != Instant::NEVER;
             let flight = Flight {
                 submission,

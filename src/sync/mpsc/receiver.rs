@@ -72,7 +72,7 @@ impl<T> Receiver<T> {
     #[inline]
     pub fn recv_timeout(&self, duration: Duration) -> Result<T, RecvTimeoutError> {
         self.channel
-            .receive(&self.batch, || Instant::after(duration))
+            .receive(&self.batch, || Instant::limit(duration))
     }
 
     /// The next message, if there is one. Never suspends.

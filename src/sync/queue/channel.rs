@@ -102,7 +102,7 @@ impl<T> Channel<T> {
     /// ```
     #[inline]
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutTimeoutError<T>> {
-        self.core.put(value, || Instant::after(timeout))
+        self.core.put(value, || Instant::limit(timeout))
     }
 
     /// Gets a value, when somebody puts one.
@@ -164,7 +164,7 @@ impl<T> Channel<T> {
     /// ```
     #[inline]
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetTimeoutError> {
-        self.core.get(|| Instant::after(timeout))
+        self.core.get(|| Instant::limit(timeout))
     }
 
     /// All values until the channel is closed; waits for each.

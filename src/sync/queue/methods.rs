@@ -95,7 +95,7 @@ macro_rules! methods {
             /// ```
             #[inline]
             pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutTimeoutError<T>> {
-                self.core.put(value, || Instant::after(timeout))
+                self.core.put(value, || Instant::limit(timeout))
             }
 
             /// Gets the next value, when there is one.
@@ -153,7 +153,7 @@ macro_rules! methods {
             /// ```
             #[inline]
             pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetTimeoutError> {
-                self.core.get(|| Instant::after(timeout))
+                self.core.get(|| Instant::limit(timeout))
             }
 
             /// Waits for a value as [`get`](Self::get) does, and leaves it where it is. It is somebody else's,
@@ -309,7 +309,7 @@ macro_rules! methods {
             /// ```
             #[must_use]
             pub fn join_timeout(&self, timeout: Duration) -> bool {
-                self.core.join(Instant::after(timeout))
+                self.core.join(Instant::limit(timeout))
             }
 
             /// Closes the queue: nothing can be put from now on, and when what is in it was got, gets fail. Who waits to

@@ -58,7 +58,7 @@ pub(super) fn manner(order: Order, until: Until) -> Manner {
     let deadline = match until {
         Until::Never => Instant::NEVER,
         Until::Now => Instant::PAST,
-        Until::Over(duration) => Instant::after(duration),
+        Until::Over(duration) => Instant::limit(duration),
         Until::At(moment) => moment,
     };
     if deadline != Instant::PAST {
