@@ -10,7 +10,7 @@ use super::registry::Entry;
 /// `MADV_DONTNEED`. libc does not name it yet.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
 
-/// The calling process, as a descriptor of it (Linux 6.14). libc does not name it yet.
+/// The calling process, as a descriptor of it; younger than light guards. libc does not name it yet.
 const PIDFD_SELF: libc::c_int = -10_000;
 
 /// So many slots get their guards by one call, once a slab has that many times [`GROWTH`] of them: a sixth of what the
