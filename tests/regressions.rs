@@ -1065,3 +1065,116 @@ fn a_wait_for_no_time_does_not_suspend() {
         assert!(!others_ran.load(Ordering::SeqCst));
     });
 }
+
+/// To open a named pipe was tried first without waiting, to see what it is, and given up again. Who waited at the other end was
+/// let in by that, and wrote to nobody, or read the end.
+#[test]
+fn to_open_a_named_pipe_lets_nobody_in_for_a_moment() {
+    let path = std::env::temp_dir().join(format!("sylvan-fifo-{}", std::process::id()));
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    must_end(move || {
+        // SAFETY: the path ends with a zero.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        for round in 0..50_u8 {
+            let theirs = path.clone();
+            let peer = std::thread::spawn(move || {
+                let mut far = std::fs::File::options().write(true).open(&theirs).unwrap();
+                far.write_all(&[round; 10]).unwrap();
+                drop(far);
+                std::fs::read(theirs).unwrap()
+            });
+            sylvan::run(|| {
+                assert_eq!(sylvan::fs::read(&path).unwrap(), [round; 10]);
+                let mut near = sylvan::fs::File::options().write(true).open(&path).unwrap();
+                near.write_all(b"answer").unwrap();
+            });
+            assert_eq!(peer.join().unwrap(), b"answer");
+        }
+        std::fs::remove_file(path).unwrap();
+    });
+}
+
+/// A datagram from an abstract address, or from a path of the greatest length, came as an error, or a panic.
+#[test]
+fn a_datagram_comes_whatever_its_sender_is_called() {
+    use std::os::fd::AsRawFd;
+    use std::os::linux::net::SocketAddrExt;
+    use sylvan::os::unix::net::{SocketAddr, UnixDatagram};
+
+    sylvan::run(|| {
+        let name = |which: &str| format!("sylvan-{which}-{}", std::process::id());
+        let inbox_name = SocketAddr::from_abstract_name(name("inbox")).unwrap();
+        let sender_name = SocketAddr::from_abstract_name(name("sender")).unwrap();
+        let inbox = UnixDatagram::bind_addr(&inbox_name).unwrap();
+        let sender = UnixDatagram::bind_addr(&sender_name).unwrap();
+        sender.send_to_addr(b"abstract", &inbox_name).unwrap();
+        let mut letter = [0; 16];
+        let (count, from) = inbox.recv_from(&mut letter).unwrap();
+        assert_eq!(&letter[..count], b"abstract");
+        assert_eq!(from.as_abstract_name(), sender_name.as_abstract_name());
+
+        // 108 bytes, without a zero behind them, which std does not make.
+        let folder = std::env::temp_dir().join(name("long"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = format!("{}/", folder.display());
+        let path = format!("{path}{}", "x".repeat(108 - path.len()));
+        let long = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        let address = libc::sockaddr_un {
+            sun_family: libc::AF_UNIX as u16,
+            sun_path: std::array::from_fn(|nth| path.as_bytes()[nth].cast_signed()),
+        };
+        let length = size_of_val(&address) as u32;
+        // SAFETY: an address of this length.
+        let bound = unsafe { libc::bind(long.as_raw_fd(), (&raw const address).cast(), length) };
+        assert_eq!(bound, 0);
+        long.send_to_addr(b"long", &inbox_name).unwrap();
+        let (count, _) = inbox.recv_from(&mut letter).unwrap();
+        assert_eq!(&letter[..count], b"long");
+        std::fs::remove_dir_all(folder).unwrap();
+    });
+}
+
+/// Of two who waited for one descriptor the second waited on for ever when the attempt of the first had panicked.
+#[test]
+fn a_panic_in_an_attempt_leaves_what_is_there_to_the_next() {
+    use sylvan::io::Io;
+
+    must_end(|| {
+        sylvan::run(|| {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            let reader = Arc::new(Io::new(reader).unwrap());
+            let (first, second) = (reader.clone(), reader);
+            let first = thread::spawn(move || {
+                let mut is_there = false;
+                let _ = first.read_with(|_| -> std::io::Result<()> {
+                    assert!(!std::mem::replace(&mut is_there, true), "as it is meant to");
+                    Err(std::io::ErrorKind::WouldBlock.into())
+                });
+            });
+            thread::yield_now();
+            let second = thread::spawn(move || (&*second).read(&mut [0; 9]).unwrap());
+            thread::yield_now();
+            writer.write_all(b"there").unwrap();
+            assert!(first.join().is_err());
+            assert_eq!(second.join().unwrap(), 5);
+        });
+    });
+}
+
+/// A descriptor of no type, an eventfd, was taken for a file: to read it kept an OS thread.
+#[test]
+fn an_eventfd_is_waited_for_by_the_hub() {
+    use std::os::fd::FromRawFd;
+
+    sylvan::run(|| {
+        // SAFETY: it takes numbers, and gives a descriptor that is ours.
+        let event = unsafe { std::fs::File::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
+        let mut writer = event.try_clone().unwrap();
+        let mut reader = sylvan::fs::File::from(event);
+        let task = thread::spawn(move || reader.read(&mut [0; 8]).unwrap());
+        thread::yield_now();
+        assert_eq!(task.state(), task::State::Waiting(task::Reason::Readable));
+        writer.write_all(&1_u64.to_ne_bytes()).unwrap();
+        assert_eq!(task.join().unwrap(), 8);
+    });
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use support::{HOUR, must_end};
 use sylvan::io;
 use sylvan::runtime::Runtime;
-use sylvan::{thread, time};
+use sylvan::{task, thread, time};
 
 /// What the other process is to be.
 struct Other {
@@ -299,6 +299,53 @@ fn what_is_left_is_written_at_the_end() {
         let written = String::from_utf8(output.stdout).unwrap();
         assert_eq!(written.matches("half a line").count(), 1, "{role}");
     }
+}
+
+/// Also if somebody was cancelled while he wrote it.
+#[test]
+fn what_a_cancelled_write_has_left_is_written_at_the_end() {
+    if role().is_some() {
+        sylvan::run(|| {
+            sylvan::print!("and this");
+            let writer = thread::spawn(|| {
+                // SAFETY: they take numbers and bytes; the stream has no other user here.
+                unsafe {
+                    libc::fcntl(1, libc::F_SETFL, libc::O_NONBLOCK);
+                    while libc::write(1, [b'x'; 64].as_ptr().cast(), 64) > 0 {}
+                    while libc::write(1, b"x".as_ptr().cast(), 1) > 0 {}
+                    libc::fcntl(1, libc::F_SETFL, 0);
+                }
+                io::stdout().flush()
+            });
+            while !matches!(writer.state(), task::State::Waiting(_)) {
+                thread::yield_now();
+            }
+            writer.cancel();
+            assert!(writer.join().is_err());
+            sylvan::eprintln!("cancelled");
+        });
+        end();
+    }
+    let (near, far) = pipe().unwrap();
+    let name = "what_a_cancelled_write_has_left_is_written_at_the_end";
+    let mut other = start(
+        name,
+        "writer",
+        Other {
+            stdout: far.into(),
+            ..all_piped()
+        },
+    );
+    must_end(move || {
+        wait_for(
+            "cancelled",
+            &mut BufReader::new(other.stderr.take().unwrap()).lines(),
+        );
+        let mut written = Vec::new();
+        BufReader::new(near).read_to_end(&mut written).unwrap();
+        assert!(other.wait().unwrap().success());
+        assert!(written.ends_with(b"xand this"), "{}", written.len());
+    });
 }
 
 /// Puts something else behind a descriptor.

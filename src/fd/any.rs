@@ -21,8 +21,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use super::description::Description;
 use super::handle::Handle;
@@ -89,7 +89,8 @@ impl AnyFd {
         // A descriptor that is not open tells when it is used.
         let is_stream = file.metadata().is_ok_and(|metadata| {
             let kind = metadata.file_type();
-            kind.is_fifo() || kind.is_socket() || kind.is_char_device()
+            // Events, timers and their like are of no type at all.
+            !(kind.is_file() || kind.is_dir() || kind.is_block_device())
         });
         if is_stream {
             AnyFd::with(Handle::adopt(file), Kind::Stream)
@@ -106,7 +107,7 @@ impl AnyFd {
         AnyFd {
             io,
             kind,
-            no_reads_in_place: AtomicBool::new(false),
+            no_reads_in_place: AtomicBool::new(kind == Kind::Stored && tells_false_ends()),
             no_writes_in_place: AtomicBool::new(false),
             is_patient: false,
         }
@@ -178,7 +179,7 @@ impl AnyFd {
         let wanted = buf.len().min(MOST_OFFLOADED);
         loop {
             let file = self.file().clone();
-            let (read, bytes) = self.offload(move || {
+            let (read, bytes) = self.offload(Direction::Read, move || {
                 let mut bytes = vec![0; wanted];
                 let read = match position {
                     Current => (&*file).read(&mut bytes),
@@ -225,7 +226,7 @@ impl AnyFd {
                 bytes.extend_from_slice(&buf[..buf.len().min(room)]);
             }
             let file = self.file().clone();
-            let written = self.offload(move || match position {
+            let written = self.offload(Direction::Write, move || match position {
                 Current => (&*file).write(&bytes),
                 At(offset) => file.write_at(&bytes, offset),
             });
@@ -288,8 +289,14 @@ impl AnyFd {
         }
     }
 
-    fn offload<R: Send + 'static>(&self, call: impl FnOnce() -> R + Send + 'static) -> R {
-        if self.is_patient {
+    /// Lets an OS thread call. To read is not broken off: what it has read would be lost.
+    fn offload<R: Send + 'static>(
+        &self,
+        direction: Direction,
+        call: impl FnOnce() -> R + Send + 'static,
+    ) -> R {
+        let is_ready_to_be_read = self.kind == Kind::Stream && direction == Direction::Read;
+        if self.is_patient || is_ready_to_be_read {
             rt::mask(|| rt::offload(call))
         } else {
             rt::offload(call)
@@ -308,6 +315,15 @@ impl fmt::Debug for AnyFd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.file().fmt(f)
     }
+}
+
+/// Does this kernel say that a file has ended where it only had to wait? Linux 5.9 and 5.10 do (`preadv2`'s page, BUGS).
+fn tells_false_ends() -> bool {
+    static TELLS: LazyLock<bool> = LazyLock::new(|| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        ["5.9.", "5.10."].iter().any(|it| release.starts_with(it))
+    });
+    *TELLS
 }
 
 /// Is it the call that is not possible here, whatever there is to transfer?

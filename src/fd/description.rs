@@ -112,8 +112,9 @@ impl Description {
         if is_standard_stream(fd) {
             return;
         }
+        let mut held = self.lock_alone();
         if self.is_nonblocking() || set_mode(fd, true).is_ok() {
-            self.note_held_nonblocking();
+            *held = true;
         }
     }
 

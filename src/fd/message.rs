@@ -150,11 +150,16 @@ pub(crate) fn poll_ready(fd: BorrowedFd<'_>, direction: Direction) -> io::Result
         },
         revents: 0,
     };
-    // SAFETY: one valid entry; a time-out of zero never blocks.
-    match unsafe { libc::poll(&raw mut entry, 1, 0) } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => Err(io::ErrorKind::WouldBlock.into()),
-        _ => Ok(()),
+    loop {
+        // SAFETY: one valid entry; a time-out of zero never blocks.
+        match unsafe { libc::poll(&raw mut entry, 1, 0) } {
+            -1 => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+            0 => return Err(io::ErrorKind::WouldBlock.into()),
+            _ => return Ok(()),
+        }
     }
 }
 

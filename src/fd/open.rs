@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,21 +37,32 @@ const RESOLVE_CACHED: u64 = 0x20;
 static UNKNOWN: AtomicBool = AtomicBool::new(false);
 
 /// Opens a file or a folder that exists, if the kernel finds it in its caches. `None`: it has to be opened in the usual
-/// way, on an OS thread that may wait. That is so, too, of pipes, terminals and devices, whose opening may wait for
-/// others.
+/// way, on an OS thread that may wait. That is so, too, of pipes, terminals and devices: to open one may wait for
+/// others, or be noticed by them. So it is asked first what it is.
 ///
-/// What is opened has `O_NONBLOCK` set, which means nothing to files and folders.
+/// What is opened has `O_NONBLOCK` set, which means nothing to nearly all files and folders: if it has become a pipe
+/// meanwhile, that is not waited for.
 pub(crate) fn open_cached(path: &Path, flags: libc::c_int) -> Option<io::Result<File>> {
-    let file = match open_path(path, flags | libc::O_NONBLOCK)? {
-        Ok(file) => file,
-        Err(error) => return Some(Err(error)),
+    let looked_at = match open_path(path, access::PATH | flags & access::NO_FOLLOW)? {
+        Ok(looked_at) => looked_at,
+        // As far as an error depends on how it is opened, the usual way gives it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Err(error)),
+        Err(_) => return None,
     };
-    let kind = match file.metadata() {
-        Ok(metadata) => metadata.file_type(),
-        Err(error) => return Some(Err(error)),
-    };
-    let waits_for_others = kind.is_fifo() || kind.is_char_device() || kind.is_block_device();
-    (!waits_for_others).then_some(Ok(file))
+    if !is_stored(&looked_at) {
+        return None;
+    }
+    drop(looked_at);
+    match open_path(path, flags | libc::O_NONBLOCK)? {
+        Ok(file) => is_stored(&file).then_some(Ok(file)),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Is it a file or a folder?
+fn is_stored(file: &File) -> bool {
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file() || metadata.is_dir())
 }
 
 /// As [`open_cached`], and whatever it is.

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::any::AnyFd;
 use super::handle::Handle;
 use super::pipe::{PipeReader as OurReader, PipeWriter as OurWriter};
-use crate::rt::Reason;
+use crate::rt::{Reason, fork};
 
 /// So many empty pipes are kept.
 const MOST_KEPT: usize = 16;
@@ -25,6 +25,8 @@ static KEPT: Mutex<Vec<Ends>> = Mutex::new(Vec::new());
 struct Ends {
     reader: PipeReader,
     writer: PipeWriter,
+    /// Of the process that has made it: one that was forked since shares it with that one.
+    generation: u32,
 }
 
 /// A pipe, and how much is in it.
@@ -65,7 +67,10 @@ pub(crate) trait Sink {
 
 impl Transit {
     fn take() -> io::Result<Transit> {
-        let kept = kept(Vec::pop);
+        let kept = kept(|kept| {
+            kept.retain(|ends| ends.generation == fork::generation());
+            kept.pop()
+        });
         let ends = match kept {
             Some(ends) => ends,
             None => Ends::new()?,
@@ -129,10 +134,15 @@ impl Drop for Transit {
 
 impl Ends {
     fn new() -> io::Result<Ends> {
+        fork::watch();
         let (reader, writer) = io::pipe()?;
         // SAFETY: it only sets a size. Who may have no more keeps what is there.
         unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, CAPACITY) };
-        Ok(Ends { reader, writer })
+        Ok(Ends {
+            reader,
+            writer,
+            generation: fork::generation(),
+        })
     }
 }
 
@@ -154,10 +164,25 @@ impl<T: AsFd> Handle<T> {
 
     /// See [`Sink::drain`].
     pub(crate) fn drain(&self, reason: Reason, transit: &mut Transit) -> io::Result<()> {
+        if sigpipe_kills() {
+            // A write to a socket can do without the signal, a splice cannot.
+            return Err(unsupported());
+        }
         self.write_with(reason, |fd| {
             self.description()
                 .attempt_nonblocking(fd, || transit.drain_to(fd, libc::SPLICE_F_NONBLOCK))
         })
+    }
+}
+
+/// Does it end the process to write to somebody who has gone? Rust's programs ignore the signal, those of others that are
+/// in part in Rust may not.
+fn sigpipe_kills() -> bool {
+    // SAFETY: all zeros are such an action, and asking changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_DFL
     }
 }
 

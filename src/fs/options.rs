@@ -30,7 +30,7 @@ static OPENERS: LazyLock<OffloadPool> = LazyLock::new(|| OffloadPool::new("sylva
 /// # Differences from std
 ///
 /// [`open`](Self::open) suspends the green thread. A file that it found in the kernel's caches has `O_NONBLOCK` set, which
-/// means nothing to files.
+/// means nothing to files, but for a few that are none on a disk, as `/proc/kmsg`.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     inner: fs::OpenOptions,

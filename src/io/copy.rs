@@ -111,11 +111,12 @@ fn copy_file(from: &AnyFd, to: &AnyFd) -> io::Result<u64> {
 
 /// How many bytes that were, and whether there are no more.
 fn copy_part(mut from: &fs::File, mut to: &fs::File) -> io::Result<(u64, bool)> {
-    let start = from.stream_position()?;
+    // There are files without a place in them.
+    let start = from.stream_position();
     match io::copy(&mut from.take(MOST_OFFLOADED), &mut to) {
         // What std has copied before the signal it does not tell.
         Err(error) if error.kind() == ErrorKind::Interrupted => {
-            Ok((from.stream_position()?.saturating_sub(start), false))
+            Ok((from.stream_position()?.saturating_sub(start?), false))
         }
         part => part.map(|part| (part, part == 0)),
     }

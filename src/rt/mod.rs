@@ -88,6 +88,8 @@ pub use state::State;
 pub(crate) use task::{Task, TaskRef, Woken};
 pub(crate) use wait_queue::{Choice, Chosen, Locked, WaitQueue, Waited};
 
+/// Whether what is shared with the kernel is still this process' alone.
+pub(crate) use crate::sys::fork;
 /// Where the program's own code lies.
 #[cfg(feature = "process-pool")]
 pub(crate) use crate::sys::image::Image;

@@ -14,6 +14,7 @@
 //! every report.
 
 use std::io;
+use std::mem;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -263,6 +264,15 @@ impl Source {
     }
 }
 
+/// An attempt may be the user's, and panic: then the side is left to the next in line.
+struct WakeNext<'side>(&'side Side);
+
+impl Drop for WakeNext<'_> {
+    fn drop(&mut self) {
+        self.0.wake_next();
+    }
+}
+
 impl Side {
     fn new() -> Side {
         Side {
@@ -281,7 +291,10 @@ impl Side {
         if seen & READY == 0 {
             return None;
         }
-        match attempt() {
+        let leave_to_next = WakeNext(self);
+        let result = attempt();
+        mem::forget(leave_to_next);
+        match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.clear(seen);
                 None

@@ -103,7 +103,8 @@ fn end() {
     if let Some(buffer) = BUFFER.try_lock()
         && let Ok(mut buffer) = buffer.try_borrow_mut()
     {
-        // An error has nobody left to be told.
+        // An error has nobody left to be told. (A buffer whose write was unwound does not flush when it is dropped.)
+        let _ = buffer.flush();
         *buffer = LineWriter::with_capacity(0, &raw::STDOUT);
     }
 }

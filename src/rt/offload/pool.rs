@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{GENERAL, offload_to};
+use crate::rt::cancel;
 use crate::rt::current;
 use crate::rt::reason::Reason;
 use crate::rt::report;
@@ -248,7 +249,8 @@ impl Core {
             let jobs = nobody.then(|| std::mem::take(&mut state.jobs));
             drop(state);
             for job in jobs.into_iter().flatten() {
-                job.run();
+                // It may be somebody else's: what would unwind us is no affair of it.
+                cancel::mask(|| job.run());
                 self.lock().finished += 1;
             }
         }

@@ -36,8 +36,16 @@ pub(super) fn of_sender(address: &SockAddr) -> io::Result<SocketAddr> {
     if address.len() == 0 {
         return of_path(Path::new(""));
     }
-    // std's words.
-    let other = "file descriptor did not correspond to a Unix socket";
-    let address = address.as_unix();
-    address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, other))
+    if !address.is_unix() {
+        // std's words.
+        let other = "file descriptor did not correspond to a Unix socket";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, other));
+    }
+    if let Some(name) = address.as_abstract_namespace() {
+        return SocketAddr::from_abstract_name(name);
+    }
+    // A path that fills all the room there is std takes from the kernel, and from nobody else: what came from there has
+    // come all the same.
+    let path = address.as_pathname().unwrap_or(Path::new(""));
+    of_path(path).or_else(|_| of_path(Path::new("")))
 }
