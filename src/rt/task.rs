@@ -39,10 +39,11 @@ use crate::sys::context::Context;
 /// A task's record. See the module's text.
 #[repr(C)]
 pub(crate) struct Task {
-    pub(super) seat: Seat,
+    pub(crate) seat: Seat,
     vtable: &'static VTable,
     /// Its own address, with the right to the whole allocation, which a `&Task` does not give.
     address: Cell<NonNull<Task>>,
+    references: AtomicUsize,
     pub(crate) scopes: Scopes,
     inbox_link: AtomicPtr<Task>,
     /// Those who wait for its end.
@@ -63,7 +64,6 @@ pub(crate) struct Task {
 
 /// What identifies a task to people.
 pub(crate) struct Identity {
-    pub(crate) id: u64,
     pub(crate) name: Option<Box<str>>,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) stack_size: usize,
@@ -72,11 +72,12 @@ pub(crate) struct Identity {
 /// A task's place on its hub, and what else each switch and each wake-up touches: one cache line, as records are aligned
 /// to them. The `Cell`s belong to the hub's OS thread alone.
 #[repr(C)]
-pub(super) struct Seat {
+pub(crate) struct Seat {
     pub(super) context: UnsafeCell<Option<Context>>,
     /// The mailbox of the hub it lives on; null until it has started, and for OS threads.
     home: AtomicPtr<Mailbox>,
-    references: AtomicUsize,
+    /// Its number, which whoever takes a lock leaves there.
+    pub(crate) id: u64,
     /// What it waits for (below), or [`RUNNING`], and since when; written by its own thread, read by dumps.
     since: AtomicI64,
     pub(super) life: Life,
@@ -211,7 +212,7 @@ impl Task {
 
     /// Another reference to this record.
     pub(crate) fn reference(&self) -> TaskRef {
-        self.seat.references.fetch_add(1, Ordering::Relaxed);
+        self.references.fetch_add(1, Ordering::Relaxed);
         TaskRef(self.address())
     }
 
@@ -438,7 +439,7 @@ impl Task {
             seat: Seat {
                 context: UnsafeCell::new(None),
                 home: AtomicPtr::new(ptr::null_mut()),
-                references: AtomicUsize::new(references),
+                id: current::next_id(),
                 since: AtomicI64::new(0),
                 life,
                 reason: AtomicU8::new(RUNNING),
@@ -452,12 +453,12 @@ impl Task {
             vtable,
             // Known only when it lies in its allocation; see `set_address`.
             address: Cell::new(NonNull::dangling()),
+            references: AtomicUsize::new(references),
             scopes: Scopes::new(options.deadline),
             inbox_link: AtomicPtr::new(ptr::null_mut()),
             joiners: WaitQueue::new(),
             endings: Endings::new(),
             identity: Identity {
-                id: current::next_id(),
                 name: options.name,
                 spawned_at: options.spawned_at,
                 stack_size: options.stack_size,
@@ -548,12 +549,12 @@ impl Drop for TaskRef {
     fn drop(&mut self) {
         // The only one there is needs no read-modify-write: nobody has another to clone, and the lists of tasks, which
         // give away references, are left before the run machinery's count is given back.
-        if self.seat.references.load(Ordering::Acquire) != 1 {
-            if self.seat.references.fetch_sub(1, Ordering::Release) != 1 {
+        if self.references.load(Ordering::Acquire) != 1 {
+            if self.references.fetch_sub(1, Ordering::Release) != 1 {
                 return;
             }
             // Not a fence: ThreadSanitizer does not know of them.
-            self.seat.references.load(Ordering::Acquire);
+            self.references.load(Ordering::Acquire);
         }
         // SAFETY: that was the last count, and the vtable fits the record.
         unsafe { (self.vtable.free)(self.0) }
