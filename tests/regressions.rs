@@ -1178,3 +1178,25 @@ fn an_eventfd_is_waited_for_by_the_hub() {
         assert_eq!(task.join().unwrap(), 8);
     });
 }
+
+/// A copy into a socket whose other end had gone raised SIGPIPE, of which programs die that do not ignore it as Rust's do.
+#[test]
+fn a_copy_into_a_closed_socket_raises_no_signal() {
+    if is_child() {
+        // SAFETY: it takes numbers.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        sylvan::run(|| {
+            let (near, far) = sylvan::os::unix::net::UnixStream::pair().unwrap();
+            drop(far);
+            let path = std::env::temp_dir().join(format!("sylvan-copied-{}", std::process::id()));
+            std::fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
+            let mut file = sylvan::fs::File::open(&path).unwrap();
+            std::fs::remove_file(path).unwrap();
+            let error = sylvan::io::copy(&mut file, &mut &near).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        });
+        std::process::exit(7);
+    }
+    let output = in_child("a_copy_into_a_closed_socket_raises_no_signal");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+}

@@ -3,8 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,30 +43,12 @@ static UNKNOWN: AtomicBool = AtomicBool::new(false);
 /// What is opened has `O_NONBLOCK` set, which means nothing to nearly all files and folders: where one has become a pipe
 /// in between, nobody is waited for, and reading it fails.
 pub(crate) fn open_cached(path: &Path, flags: libc::c_int) -> Option<io::Result<File>> {
-    let looked_at = match open_path(path, access::PATH | flags & access::NO_FOLLOW)? {
-        Ok(looked_at) => looked_at,
-        // As far as an error depends on how it is opened, the usual way gives it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Err(error)),
-        Err(_) => return None,
+    let metadata = match open_path(path, access::PATH | flags & access::NO_FOLLOW)? {
+        Ok(looked_at) => looked_at.metadata(),
+        Err(error) => return Some(Err(error)),
     };
-    if !is_stored(&looked_at) {
-        return None;
-    }
-    drop(looked_at);
-    open_path(path, flags | libc::O_NONBLOCK)
-}
-
-/// Is it a file or a folder?
-fn is_stored(file: &File) -> bool {
-    let mut found = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: a place for the answer, which is there if the call says so. (It is quicker than std's, which asks for more.)
-    let mode = unsafe {
-        match libc::fstat(file.as_raw_fd(), found.as_mut_ptr()) {
-            0 => found.assume_init().st_mode,
-            _ => return false,
-        }
-    };
-    matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR)
+    let is_stored = metadata.is_ok_and(|metadata| metadata.is_file() || metadata.is_dir());
+    is_stored.then(|| open_path(path, flags | libc::O_NONBLOCK))?
 }
 
 /// As [`open_cached`], and whatever it is.

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::any::AnyFd;
 use super::handle::Handle;
 use super::pipe::{PipeReader as OurReader, PipeWriter as OurWriter};
-use crate::rt::{Reason, fork};
+use crate::rt::{Reason, fork, signal_is_default};
 
 /// So many empty pipes are kept.
 const MOST_KEPT: usize = 16;
@@ -164,25 +164,15 @@ impl<T: AsFd> Handle<T> {
 
     /// See [`Sink::drain`].
     pub(crate) fn drain(&self, reason: Reason, transit: &mut Transit) -> io::Result<()> {
-        if sigpipe_kills() {
-            // A write to a socket can do without the signal, a splice cannot.
+        // A write to a socket can do without the signal that somebody has gone, a splice cannot. Rust's programs ignore it;
+        // those of others that are in part in Rust may die of it.
+        if signal_is_default(libc::SIGPIPE) {
             return Err(unsupported());
         }
         self.write_with(reason, |fd| {
             self.description()
                 .attempt_nonblocking(fd, || transit.drain_to(fd, libc::SPLICE_F_NONBLOCK))
         })
-    }
-}
-
-/// Does it end the process to write to somebody who has gone? Rust's programs ignore the signal, those of others that are
-/// in part in Rust may not.
-fn sigpipe_kills() -> bool {
-    // SAFETY: all zeros are such an action, and asking changes nothing.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action) == 0
-            && action.sa_sigaction == libc::SIG_DFL
     }
 }
 

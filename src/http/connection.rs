@@ -117,7 +117,7 @@ impl Connection {
             && (lightly && tcp.was_silent() || tcp.is_open_and_silent())
     }
 
-    /// Is there something to read, the end of the stream, or an error? It never suspends. What TLS says on its own account it
+    /// Is there something to read, the end of the stream, or an error? It waits for nobody. What TLS says on its own account it
     /// hears, and does not count.
     pub(super) fn has_spoken(&mut self) -> bool {
         let tls = match &mut self.stream {

@@ -62,7 +62,7 @@ impl Holder {
         let task = hub.current_task();
         // SAFETY: the running task's record outlives its own frames.
         let record = unsafe { task.as_ref() };
-        let number = record.seat.id;
+        let number = record.id();
         let note = Note {
             number,
             task,
@@ -94,7 +94,7 @@ impl Holder {
 
 /// Who holds the lock that the task waits for.
 pub(crate) fn held_by(task: &Task) -> HeldBy {
-    see(task.seat.id).map_or(HeldBy::Unknown, |seen| seen.held_by)
+    see(task.id()).map_or(HeldBy::Unknown, |seen| seen.held_by)
 }
 
 /// One who waits for a lock, as it was at a moment.

@@ -133,7 +133,7 @@ impl Hub {
     pub(super) fn running_number(&self) -> u64 {
         // SAFETY: the running task's record is alive.
         let task = unsafe { self.running.get().as_ref() };
-        task.map_or(OS_THREAD, |task| task.seat.id)
+        task.map_or(OS_THREAD, Task::id)
     }
 
     /// The time as of this turn.

@@ -97,6 +97,8 @@ pub(crate) use crate::sys::image::Image;
 pub(crate) use crate::sys::process::pidfd;
 /// The signals that one listener is told of.
 pub(crate) use crate::sys::signal::Watch as SignalWatch;
+/// What a signal would do now.
+pub(crate) use crate::sys::signal::is_default as signal_is_default;
 /// The kernel's locks, for the short moments in which nothing parks; they block the OS thread.
 pub(crate) use crate::sys::sync::{Mutex, MutexGuard, OnceLock};
 /// How a process learns that its parent has ended, and ends itself.

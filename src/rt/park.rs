@@ -93,7 +93,7 @@ pub(crate) fn current_task() -> TaskRef {
 pub(crate) fn current_id() -> u64 {
     with_current(|task| {
         // SAFETY: the current thread's record outlives its own frames.
-        unsafe { task.as_ref() }.seat.id
+        unsafe { task.as_ref() }.id()
     })
 }
 

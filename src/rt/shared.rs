@@ -173,7 +173,7 @@ impl Shared {
 
     /// The living task with this number.
     pub(super) fn find_number(&self, number: u64) -> Option<TaskRef> {
-        self.registry.find(|task| task.seat.id == number)
+        self.registry.find(|task| task.id() == number)
     }
 
     /// Has the end of the runtime begun?

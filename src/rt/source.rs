@@ -264,7 +264,7 @@ impl Source {
     }
 }
 
-/// An attempt may be the user's, and panic: then the side is left to the next in line.
+/// Leaves the side to the next in line, however an attempt ends that need not be made again: it may be the user's, and panic.
 struct WakeNext<'side>(&'side Side);
 
 impl Drop for WakeNext<'_> {
@@ -293,9 +293,9 @@ impl Side {
         }
         let leave_to_next = WakeNext(self);
         let result = attempt();
-        mem::forget(leave_to_next);
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                mem::forget(leave_to_next);
                 self.clear(seen);
                 None
             }
@@ -303,13 +303,9 @@ impl Side {
                 if drained && seen & NO_HINT == 0 {
                     self.clear(seen);
                 }
-                self.wake_next();
                 Some(Ok(value))
             }
-            Err(error) => {
-                self.wake_next();
-                Some(Err(error))
-            }
+            Err(error) => Some(Err(error)),
         }
     }
 

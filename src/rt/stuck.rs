@@ -29,8 +29,8 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(mut stuck: Vec<Stuck>) -> Lines {
         // The order in which they were spawned, as far as it is known.
-        stuck.sort_by_key(|stuck| stuck.task.seat.id);
-        let numbers = stuck.iter().map(|stuck| stuck.task.seat.id);
+        stuck.sort_by_key(|stuck| stuck.task.id());
+        let numbers = stuck.iter().map(|stuck| stuck.task.id());
         Lines {
             by_number: numbers.zip(0..).collect(),
             now: Instant::now(),

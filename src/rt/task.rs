@@ -39,7 +39,7 @@ use crate::sys::context::Context;
 /// A task's record. See the module's text.
 #[repr(C)]
 pub(crate) struct Task {
-    pub(crate) seat: Seat,
+    pub(super) seat: Seat,
     vtable: &'static VTable,
     /// Its own address, with the right to the whole allocation, which a `&Task` does not give.
     address: Cell<NonNull<Task>>,
@@ -72,12 +72,12 @@ pub(crate) struct Identity {
 /// A task's place on its hub, and what else each switch and each wake-up touches: one cache line, as records are aligned
 /// to them. The `Cell`s belong to the hub's OS thread alone.
 #[repr(C)]
-pub(crate) struct Seat {
+pub(super) struct Seat {
     pub(super) context: UnsafeCell<Option<Context>>,
     /// The mailbox of the hub it lives on; null until it has started, and for OS threads.
     home: AtomicPtr<Mailbox>,
-    /// Its number, which whoever takes a lock leaves there.
-    pub(crate) id: u64,
+    /// Its number, which is left in each lock that it takes.
+    id: u64,
     /// What it waits for (below), or [`RUNNING`], and since when; written by its own thread, read by dumps.
     since: AtomicI64,
     pub(super) life: Life,
@@ -420,6 +420,12 @@ impl Task {
 
     pub(super) fn links(&self, which: Which) -> &Links {
         &self.links[which as usize]
+    }
+
+    /// Its number, which no other task of the process has or had.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> u64 {
+        self.seat.id
     }
 
     /// Its name, or what stands for one.

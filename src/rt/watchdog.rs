@@ -270,8 +270,8 @@ impl Watched {
     /// The other tasks of the hub, which are suspended as long as this one runs.
     fn neighbours(&self, running: &TaskRef) -> Vec<TaskRef> {
         let mut tasks = self.runtime.tasks_at(self.mailbox);
-        tasks.retain(|task| task.seat.id != running.seat.id && !task.is_complete());
-        tasks.sort_by_key(|task| task.seat.id);
+        tasks.retain(|task| task.id() != running.id() && !task.is_complete());
+        tasks.sort_by_key(|task| task.id());
         tasks
     }
 }

@@ -125,6 +125,11 @@ impl Drop for Watch {
     }
 }
 
+/// Does the signal do now what it does in a program without handlers?
+pub(crate) fn is_default(signal: c_int) -> bool {
+    change_action(signal, None).is_ok_and(|current| current.sa_sigaction == SIG_DFL)
+}
+
 /// Lets the signal do what it does in a program without handlers, from now on, whoever watches it.
 pub(crate) fn restore_default(signal: c_int) {
     reset(signal);

@@ -57,7 +57,7 @@ impl Thread {
     /// The thread's identity.
     #[must_use]
     pub fn id(&self) -> ThreadId {
-        ThreadId(NonZeroU64::new(self.0.seat.id).expect("numbers of tasks begin with 1"))
+        ThreadId(NonZeroU64::new(self.0.id()).expect("numbers of tasks begin with 1"))
     }
 
     /// The thread's name, if it has one.
