@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use support::must_end;
 use sylvan::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use sylvan::runtime::Runtime;
+use sylvan::select;
+use sylvan::sync::queue::Queue;
+use sylvan::sync::{Semaphore, mpsc};
 use sylvan::{task, thread, time};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -724,7 +727,7 @@ fn a_stop_ends_one_run_and_not_the_next() {
 #[test]
 fn a_nursery_that_ends_unwinds_whoever_sees_it() {
     let runtime = Runtime::builder().workers(2).build().unwrap();
-    for round in 0..1000 {
+    for round in 0..3000 {
         let all_wait = AtomicBool::new(false);
         let ended = runtime.run(|| {
             task::nursery(|nursery| {
@@ -1199,4 +1202,231 @@ fn a_copy_into_a_closed_socket_raises_no_signal() {
     }
     let output = in_child("a_copy_into_a_closed_socket_raises_no_signal");
     assert_eq!(output.status.code(), Some(7), "{output:?}");
+}
+
+/// Several green threads of a hub may share a receiver, by an `Rc`. There was one place for the messages that were handed
+/// over: a second one went into the first one's, and was dropped under a lock, or at the same time as it was read.
+#[test]
+fn a_receiver_that_is_shared_loses_nothing() {
+    const EACH: usize = 20_000;
+    must_end(|| {
+        sylvan::run(|| {
+            let (sender, receiver) = mpsc::channel();
+            let receiver = Rc::new(receiver);
+            let receivers: Vec<_> = (0..4)
+                .map(|_| {
+                    let receiver = receiver.clone();
+                    thread::spawn_local(move || {
+                        receiver
+                            .iter()
+                            .map(|text: String| text.len())
+                            .sum::<usize>()
+                    })
+                })
+                .collect();
+            thread::yield_now();
+            let senders: Vec<_> = (0..3)
+                .map(|_| {
+                    let sender = sender.clone();
+                    std::thread::spawn(move || {
+                        for count in 0..EACH {
+                            sender.send("x".repeat(32)).unwrap();
+                            if count % 3 == 0 {
+                                std::thread::yield_now();
+                            }
+                        }
+                    })
+                })
+                .collect();
+            drop(sender);
+            let received = receivers.into_iter().map(|task| task.join().unwrap());
+            assert_eq!(received.sum::<usize>(), 3 * EACH * 32);
+            for sender in senders {
+                sender.join().unwrap();
+            }
+        })
+    });
+}
+
+/// As above, where they wait by a select, and for a rendezvous; and of those who waited only the first learnt that the last
+/// sender had gone.
+#[test]
+fn all_who_wait_at_a_shared_receiver_are_told() {
+    must_end(|| {
+        sylvan::run(|| {
+            let (sender, receiver) = mpsc::sync_channel(0);
+            let receiver = Rc::new(receiver);
+            let tasks: Vec<_> = (0..4)
+                .map(|number| {
+                    let receiver = receiver.clone();
+                    thread::spawn_local(move || {
+                        if number % 2 == 0 {
+                            return receiver.recv();
+                        }
+                        let receiver = &*receiver;
+                        select! { recv(receiver) -> message => message }
+                    })
+                })
+                .collect();
+            thread::yield_now();
+            sender.send("one").unwrap();
+            sender.send("two").unwrap();
+            drop(sender);
+            let ends: Vec<_> = tasks.into_iter().map(|task| task.join().unwrap()).collect();
+            let gone = Err(mpsc::RecvError);
+            assert_eq!(ends, [Ok("one"), Ok("two"), gone, gone]);
+        })
+    });
+}
+
+/// A message that was put back by who gave up lay in the queue while another one waited for it.
+#[test]
+fn a_message_that_is_put_back_is_for_whoever_waits() {
+    must_end(|| {
+        sylvan::run(|| {
+            let (sender, receiver) = mpsc::channel();
+            let receiver = Rc::new(receiver);
+            let (begin, begun) = std::sync::mpsc::channel();
+            let others = std::thread::spawn(move || {
+                for delay in begun {
+                    let start = Instant::now();
+                    while start.elapsed() < delay {
+                        std::hint::spin_loop();
+                    }
+                    sender.send(()).unwrap();
+                }
+            });
+            let limit = Duration::from_micros(50);
+            for round in 0..3000 {
+                let hasty = receiver.clone();
+                let hasty =
+                    thread::spawn_local(move || time::timeout(limit, || hasty.recv()).is_ok());
+                let patient = receiver.clone();
+                let patient = thread::spawn_local(move || patient.recv().is_ok());
+                begin
+                    .send(limit + Duration::from_nanos(round * 97 % 200_000))
+                    .unwrap();
+                if hasty.join().unwrap() {
+                    begin.send(Duration::ZERO).unwrap();
+                }
+                assert!(patient.join_timeout(HOUR).is_ok_and(|ended| ended.unwrap()));
+            }
+            drop(begin);
+            others.join().unwrap();
+        });
+    });
+}
+
+/// To set a thread-local ran its initialiser first. std's does not.
+#[test]
+fn to_set_a_thread_local_makes_no_other_value() {
+    sylvan::thread_local! {
+        static CELL: Cell<i32> = panic!("it is set first");
+        static REF_CELL: RefCell<i32> = panic!("it is set first");
+    }
+    must_end(|| {
+        sylvan::run(|| {
+            CELL.set(1);
+            REF_CELL.set(1);
+            assert_eq!((CELL.get(), REF_CELL.take()), (1, 1));
+            CELL.set(2);
+            REF_CELL.set(2);
+            assert_eq!((CELL.get(), REF_CELL.take()), (2, 2));
+        })
+    });
+}
+
+/// Permits that were more than a semaphore could take back were given one by one: for centuries.
+#[test]
+fn permits_that_do_not_fit_are_soon_gone() {
+    must_end(|| {
+        sylvan::run(|| {
+            let semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
+            let all = semaphore.acquire_many(Semaphore::MAX_PERMITS);
+            semaphore.release(5);
+            drop(all);
+            assert_eq!(semaphore.available(), Semaphore::MAX_PERMITS);
+        })
+    });
+}
+
+/// A case of a select that puts, and stands there twice, freed the line of its first stand.
+#[test]
+fn a_put_may_be_two_cases_of_a_select() {
+    use sylvan::sync::select::private::{Order, Until, run};
+    use sylvan::sync::select::{Outgoing, Transmit};
+
+    must_end(|| {
+        sylvan::run(|| {
+            let queue = Queue::new(1);
+            queue.put(String::from("first")).unwrap();
+            let putting = queue.to_send(Outgoing::new(String::from("second")));
+            for _ in 0..3 {
+                run(Order::Listed, Until::Over(ms(1)), [&putting, &putting]);
+            }
+            thread::scope(|scope| {
+                let getter = scope.spawn(|| (queue.get(), queue.get()));
+                run(Order::Listed, Until::Over(HOUR), [&putting, &putting]);
+                drop(putting);
+                let (first, second) = getter.join().unwrap();
+                assert_eq!(
+                    (first.unwrap().as_str(), second.unwrap().as_str()),
+                    ("first", "second")
+                );
+            });
+        })
+    });
+}
+
+/// The payload of a job's panic was dropped where a panic ends the pool's thread, which counted as there for ever.
+#[test]
+fn a_pool_survives_what_a_panic_leaves_behind() {
+    struct Last;
+    impl Drop for Last {
+        fn drop(&mut self) {
+            panic!("the payload of a payload");
+        }
+    }
+    struct First;
+    impl Drop for First {
+        fn drop(&mut self) {
+            panic::panic_any(Last);
+        }
+    }
+
+    must_end(|| {
+        sylvan::run(|| {
+            let pool = Arc::new(sylvan::runtime::OffloadPool::new("payloads", 1));
+            let (begun, has_begun) = mpsc::channel();
+            let (release, released) = std::sync::mpsc::channel();
+            let abandoned = {
+                let pool = pool.clone();
+                thread::spawn(move || {
+                    pool.offload(move || {
+                        begun.send(()).unwrap();
+                        released.recv().unwrap();
+                        panic::panic_any(First);
+                    })
+                })
+            };
+            has_begun.recv().unwrap();
+            abandoned.cancel();
+            assert!(abandoned.join().is_err());
+            release.send(()).unwrap();
+            assert_eq!(pool.offload(|| 5), 5);
+        })
+    });
+}
+
+/// Sizes and moments beyond what there is panicked, and were not said to.
+#[test]
+fn the_largest_sizes_and_moments_are_taken() {
+    must_end(|| {
+        sylvan::run(|| {
+            let pool = task::Pool::new(usize::MAX);
+            assert_eq!(pool.spawn(|| 3).join().unwrap(), 3);
+            let far = Instant::now() + HOUR * 24 * 366 * 1000;
+            assert!(time::Instant::from(far) > time::Instant::now() + HOUR);
+        })
+    });
 }

@@ -9,8 +9,7 @@
 //!
 //! * A holder takes its number out of the word before it unlocks, and only it writes that number. So **a task that
 //!   reads its own number in a lock holds it**.
-//! * A task does nothing while it waits: it neither takes nor unlocks anything. (Its guards cannot leave its
-//!   thread.) Whoever has seen its note has synchronised with all that it did before. So **if its number is read
+//! * A task does nothing while it waits: it neither takes nor unlocks anything, nor does another for it (but see below). Whoever has seen its note has synchronised with all that it did before. So **if its number is read
 //!   in a lock after its note was seen, and its wait goes on after that reading, then it holds that lock** through
 //!   all of that wait: had it unlocked it before, the reader would see that.
 //!
@@ -18,6 +17,10 @@
 //! the circle. Then all notes must be those of the same waits. Between the last two each waited for a lock that the
 //! next one held. That lasts for ever, unless somebody is cancelled, or has a deadline: those who have one are
 //! left to it, and so is a circle of which one is cancelled already and has not come to throw.
+//!
+//! *What cannot be known.* A guard does not leave its OS thread, but may go to another green thread there, by an `Rc` or by
+//! a thread-local of the OS thread's. Its lock is held in the name of whoever took it all the same, and a circle
+//! that the other one would open is reported.
 //!
 //! *Not within a report.* A logger may need the very lock. Who waits for one lock in the midst of its wait for another,
 //! as the logger or a destructor does, is not looked after.

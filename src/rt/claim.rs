@@ -25,8 +25,6 @@
 //! *Nobody waits long.* While its word is `BUSY` a select takes no lock and runs no code but a few instructions of this
 //! crate. So who meets a `BUSY` word waits as for a spinlock, whatever locks it holds itself.
 
-use std::ptr;
-
 use crate::sys::sync::{AtomicUsize, Cell, Ordering, pause, precedes};
 
 const OPEN: usize = 0;
@@ -52,8 +50,6 @@ pub(super) struct Ticket {
     claim: *const Claim,
     /// Touched under the queue's lock only.
     in_line: Cell<bool>,
-    /// What whoever chooses the node may take; set before the node is in line.
-    offer: Cell<*const ()>,
 }
 
 impl Claim {
@@ -163,7 +159,6 @@ impl Ticket {
         Ticket {
             claim,
             in_line: Cell::new(false),
-            offer: Cell::new(ptr::null()),
         }
     }
 
@@ -195,13 +190,5 @@ impl Ticket {
 
     pub(super) fn set_in_line(&self, is_in_line: bool) {
         self.in_line.set(is_in_line);
-    }
-
-    pub(super) fn offer(&self) -> *const () {
-        self.offer.get()
-    }
-
-    pub(super) fn set_offer(&self, offer: *const ()) {
-        self.offer.set(offer);
     }
 }

@@ -131,11 +131,14 @@ fn common_moment() -> &'static (std::time::Instant, Instant) {
 }
 
 impl From<std::time::Instant> for Instant {
+    /// Moments more than 292 years away, which std's may be, become the farthest that there are.
     fn from(other: std::time::Instant) -> Instant {
         let &(theirs, ours) = common_moment();
         match other.checked_duration_since(theirs) {
-            Some(after) => ours + after,
-            None => ours - theirs.duration_since(other),
+            Some(after) => ours.checked_add(after).unwrap_or(Instant::NEVER),
+            None => ours
+                .checked_sub(theirs.duration_since(other))
+                .unwrap_or(Instant(i64::MIN)),
         }
     }
 }

@@ -33,7 +33,8 @@ pub enum OnDeadlock {
     Report,
     /// It reports it, and the main green thread panics where it waits; or who would close a circle of those who wait for
     /// locks of each other does, instead of waiting. [`run`](super::Runtime::run) then ends with
-    /// that panic, and its message is the first line of the report.
+    /// that panic, and its message is the first line of the report. A guard that was given to another green thread of its
+    /// hub, in an `Rc` say, counts as whose took the lock: a circle that only seems to be one may then be reported.
     ///
     /// Where panics abort, the process ends there. While the main green thread unwinds or is inside of [`mask`](crate::task::mask) it is left alone, as it
     /// is while another one on its hub waits in the midst of a panic.
@@ -194,8 +195,9 @@ fn answer(hub: &Hub) {
     }
     let stuck = mem::take(&mut episode.stuck);
     let panics = episode.main_can_panic && shared.reports.on_deadlock == OnDeadlock::Panic;
+    let runs = episode.runs;
     drop(episode);
-    speak(shared, stuck, panics);
+    speak(shared, stuck, panics.then_some(runs));
 }
 
 /// What the tasks of this hub wait for. All are parked.
@@ -218,7 +220,8 @@ fn main_can_panic(shared: &Shared) -> bool {
     })
 }
 
-fn speak(shared: &Shared, stuck: Vec<Stuck>, panics: bool) {
+/// `panics_at`: the main task is to panic, if its episode, which this number of runs names, still lasts.
+fn speak(shared: &Shared, stuck: Vec<Stuck>, panics_at: Option<u64>) {
     let main = shared.main.lock().clone();
     let Some(main) = main else {
         return;
@@ -231,8 +234,13 @@ fn speak(shared: &Shared, stuck: Vec<Stuck>, panics: bool) {
         stuck.len(),
     );
     report::error(format_args!("{headline}{}", stuck::Lines::new(stuck)));
-    if panics {
-        shared.deadlock.episode.lock().message = Some(headline);
+    if let Some(runs) = panics_at {
+        let mut episode = shared.deadlock.episode.lock();
+        if episode.runs != runs {
+            return;
+        }
+        episode.message = Some(headline);
+        drop(episode);
         main.scopes.tell_of_deadlock();
         main.interrupt();
     }

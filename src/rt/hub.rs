@@ -246,7 +246,7 @@ impl Hub {
     /// Makes a task of this hub runnable.
     #[inline]
     pub(super) fn wake_local(&self, task: &Task) {
-        self.wake_into(task, |task| self.queue.push(task));
+        self.wake_into(task, |task| self.queue.push_woken(task));
     }
 
     #[inline]

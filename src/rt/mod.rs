@@ -64,7 +64,7 @@ pub(crate) use endings::Watcher;
 pub(crate) use group::{Failed, Group, Returned};
 pub(crate) use holder::{HeldBy, Holder, held_by};
 pub(crate) use inherited::{inherited_value, with_value};
-pub(crate) use locals::Local;
+pub(crate) use locals::{Local, Locals};
 pub use metrics::Metrics;
 pub use no_stack::NoStack;
 pub use offload::{OffloadPool, OffloadStats, offload};

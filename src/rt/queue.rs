@@ -62,6 +62,18 @@ impl RunQueue {
         unsafe { &mut *self.ring.get() }.push_back(task);
     }
 
+    /// Queues a task that was woken. If nobody stands before it, what it will need is asked for: it is known who is next.
+    #[inline]
+    pub(super) fn push_woken(&self, task: NonNull<Task>) {
+        // SAFETY: as in `push`.
+        let ring = unsafe { &mut *self.ring.get() };
+        if ring.is_empty() {
+            // SAFETY: queued tasks are alive.
+            unsafe { task.as_ref() }.prefetch_stack();
+        }
+        ring.push_back(task);
+    }
+
     /// Queues a task that a timer has woken.
     #[inline]
     pub(super) fn push_due(&self, task: NonNull<Task>) {

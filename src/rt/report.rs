@@ -48,7 +48,7 @@ fn helper() -> &'static mpsc::Sender<String> {
 }
 
 /// Runs what may panic where no panic may pass: a logger, the drop of a panic's payload.
-fn contain(f: impl FnOnce()) {
+pub(super) fn contain(f: impl FnOnce()) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
         let _ = writeln!(Stderr, "sylvan: a report or a panic's payload panicked");
         // Its drop may panic as well.

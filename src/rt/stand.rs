@@ -72,7 +72,7 @@ impl<'select, 'queue> Stand<'select, 'queue> {
 
     /// What whoever chooses this case finds there, under the queue's lock: something in the case itself.
     pub(crate) fn set_offer(&self, offer: *const ()) {
-        self.ticket.set_offer(offer);
+        self.node.set_offer(offer);
     }
 
     /// Leaves the line, if it stands in one. Returns the token, if it was this case that was chosen.

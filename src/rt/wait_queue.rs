@@ -50,6 +50,13 @@ enum End {
     Front,
 }
 
+/// How a newcomer lines up.
+#[derive(Clone, Copy)]
+struct Manner {
+    end: End,
+    offer: *const (),
+}
+
 struct List {
     first: *const Node,
     last: *const Node,
@@ -68,6 +75,8 @@ pub(super) struct Node {
     previous: Cell<*const Node>,
     /// Of the node of a select; null in a plain wait. Only touched under the queue's lock.
     ticket: Cell<*const Ticket>,
+    /// What whoever chooses it finds there; null if nothing. Set before it is in line.
+    offer: Cell<*const ()>,
 }
 
 impl WaitQueue {
@@ -105,7 +114,22 @@ impl WaitQueue {
         ready: impl FnOnce() -> bool,
         pass_on: impl FnOnce(usize),
     ) -> Waited {
-        self.wait_at(End::Back, reason, deadline, || false, ready, pass_on)
+        self.wait_with(ptr::null(), reason, deadline, ready, pass_on)
+    }
+
+    /// As [`wait_or_pass`](Self::wait_or_pass); whoever chooses this waiter finds `offer` with it (see [`Chosen::offer`]):
+    /// something on the waiter's stack.
+    pub(crate) fn wait_with(
+        &self,
+        offer: *const (),
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce() -> bool,
+        pass_on: impl FnOnce(usize),
+    ) -> Waited {
+        let end = End::Back;
+        let manner = Manner { end, offer };
+        self.wait_as(manner, reason, deadline, || false, ready, pass_on)
     }
 
     /// As [`wait_or_pass`](Self::wait_or_pass), for a call that can fail.
@@ -121,7 +145,11 @@ impl WaitQueue {
         pass_on: impl FnOnce(usize),
     ) -> io::Result<Waited> {
         let must_fail = || park::may_wait().is_err();
-        let waited = self.wait_at(End::Back, reason, deadline, must_fail, ready, pass_on);
+        let manner = Manner {
+            end: End::Back,
+            offer: ptr::null(),
+        };
+        let waited = self.wait_as(manner, reason, deadline, must_fail, ready, pass_on);
         if waited == Waited::TimedOut {
             park::may_wait()?;
         }
@@ -138,13 +166,17 @@ impl WaitQueue {
         ready: impl FnOnce() -> bool,
         pass_on: impl FnOnce(usize),
     ) -> Waited {
-        self.wait_at(End::Front, reason, deadline, || false, ready, pass_on)
+        let manner = Manner {
+            end: End::Front,
+            offer: ptr::null(),
+        };
+        self.wait_as(manner, reason, deadline, || false, ready, pass_on)
     }
 
     #[inline]
-    fn wait_at(
+    fn wait_as(
         &self,
-        end: End,
+        manner: Manner,
         reason: Reason,
         deadline: Instant,
         must_fail: impl Fn() -> bool,
@@ -153,12 +185,13 @@ impl WaitQueue {
     ) -> Waited {
         park::with_current(|task| {
             let node = Node::new(task);
+            node.set_offer(manner.offer);
             {
                 let mut queue = self.lock();
                 if ready() {
                     return Waited::Ready;
                 }
-                queue.link(&node, end);
+                queue.link(&node, manner.end);
             }
             let place = Place {
                 queue: self,
@@ -375,10 +408,10 @@ impl Chosen<'_> {
         woken
     }
 
-    /// What it offers; null if it has not said.
+    /// What it offers; null if it has not said. It is there, and the caller's alone, until the waiter is signalled.
+    #[inline]
     pub(crate) fn offer(&self) -> *const () {
-        // SAFETY: a select that was not signalled has not left the line yet.
-        unsafe { self.0.ticket.get().as_ref() }.map_or(ptr::null(), Ticket::offer)
+        self.0.offer.get()
     }
 }
 
@@ -391,7 +424,14 @@ impl Node {
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
             ticket: Cell::new(ptr::null()),
+            offer: Cell::new(ptr::null()),
         }
+    }
+
+    /// See [`Chosen::offer`]; before it is in line.
+    #[inline]
+    pub(super) fn set_offer(&self, offer: *const ()) {
+        self.offer.set(offer);
     }
 
     #[inline]

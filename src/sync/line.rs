@@ -2,6 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 
 use crate::rt::{Choice, Chosen, Instant, Locked, Look, Reason, Stand, WaitQueue, Waited, Woken};
 
@@ -47,11 +48,25 @@ impl<S> Line<S> {
         ready: impl FnOnce(&mut S) -> bool,
         pass_on: impl FnOnce(usize),
     ) -> Waited {
+        self.wait_with(ptr::null(), reason, deadline, ready, pass_on)
+    }
+
+    /// As [`wait`](Self::wait); see [`WaitQueue::wait_with`].
+    #[inline]
+    pub(super) fn wait_with(
+        &self,
+        offer: *const (),
+        reason: Reason,
+        deadline: Instant,
+        ready: impl FnOnce(&mut S) -> bool,
+        pass_on: impl FnOnce(usize),
+    ) -> Waited {
         let ready = || {
             // SAFETY: it is called under the lock of the waiters.
             ready(unsafe { &mut *self.state.get() })
         };
-        self.waiters.wait_or_pass(reason, deadline, ready, pass_on)
+        let waiters = &self.waiters;
+        waiters.wait_with(offer, reason, deadline, ready, pass_on)
     }
 
     /// The case of a select stands in line, unless `look` says that there is no need; see [`Stand::enter_by`].

@@ -346,10 +346,14 @@ impl Semaphore {
     /// Permits end. Where others have given what was not theirs, what is too much vanishes: a drop does not panic.
     #[inline]
     fn give_back(&self, permits: usize) {
-        if !self.permits.give(permits) {
-            (0..permits)
-                .take_while(|_| self.permits.give(1))
-                .for_each(drop);
+        let (mut left, mut step) = (permits, permits);
+        while step > 0 {
+            if self.permits.give(step) {
+                left -= step;
+                step = step.min(left);
+            } else {
+                step /= 2;
+            }
         }
     }
 }

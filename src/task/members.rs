@@ -48,7 +48,7 @@ impl Members {
     pub(super) fn bounded(size: usize) -> Members {
         Members {
             group: rt::Group::kept(),
-            slots: Some(Arc::new(Semaphore::new(size))),
+            slots: Some(Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS)))),
             size,
         }
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use crate::rt::{self, Local};
+use crate::rt::{self, Local, Locals};
 
 /// A value that every thread, green or not, has for itself; made by [`thread_local!`](crate::thread_local).
 ///
@@ -34,6 +34,8 @@ impl fmt::Display for AccessError {
 }
 
 impl std::error::Error for AccessError {}
+
+const GONE: &str = "cannot access a Thread Local Storage value during or after destruction";
 
 /// Declares thread-locals as std's macro of this name does; the values belong to green threads.
 ///
@@ -86,8 +88,7 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// If the value was destroyed already.
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
-        self.try_with(f)
-            .expect("cannot access a Thread Local Storage value during or after destruction")
+        self.try_with(f).expect(GONE)
     }
 
     /// As [`with`](Self::with), but fails where that would panic.
@@ -107,26 +108,52 @@ impl<T: 'static> LocalKey<T> {
                     locals.insert(key, Box::new(value));
                 }
             }
-            let Local::There(value) = locals.get(key) else {
-                return Err(AccessError);
-            };
-            // SAFETY: values live until their task's thread-locals are destroyed, which happens when
-            // its function has returned, or, one by one, after they were made unreachable.
-            let value: &dyn Any = unsafe { &*value };
-            let value = value.downcast_ref::<T>().ok_or(AccessError)?;
-            Ok(f(value))
+            self.find(locals).map(f)
         })
+    }
+
+    /// Calls `f` with the current thread's value, which is `first` if there was none; otherwise `first` is handed on.
+    fn with_first<R>(&'static self, first: T, f: impl FnOnce(&T, Option<T>) -> R) -> R {
+        rt::with_current(|task| {
+            // SAFETY: the current thread's record is alive.
+            let locals = &unsafe { task.as_ref() }.locals;
+            let key = std::ptr::from_ref(self).addr();
+            let left = match locals.get(key) {
+                Local::Missing => {
+                    locals.insert(key, Box::new(first));
+                    None
+                }
+                Local::There(_) | Local::Destroyed => Some(first),
+            };
+            let value = self.find(locals);
+            f(value.expect(GONE), left)
+        })
+    }
+
+    /// The value among those of the current thread.
+    fn find<'value>(&'static self, locals: &'value Locals) -> Result<&'value T, AccessError> {
+        let Local::There(value) = locals.get(std::ptr::from_ref(self).addr()) else {
+            return Err(AccessError);
+        };
+        // SAFETY: values live until their task's thread-locals are destroyed, which happens when
+        // its function has returned, or, one by one, after they were made unreachable.
+        let value: &dyn Any = unsafe { &*value };
+        value.downcast_ref::<T>().ok_or(AccessError)
     }
 }
 
 impl<T: 'static> LocalKey<Cell<T>> {
-    /// Sets the value.
+    /// Sets the value. One that was not made yet is not made first.
     ///
     /// # Panics
     ///
     /// As [`with`](LocalKey::with).
     pub fn set(&'static self, value: T) {
-        self.with(|cell| cell.set(value));
+        self.with_first(Cell::new(value), |cell, left| {
+            if let Some(value) = left {
+                cell.set(value.into_inner());
+            }
+        });
     }
 
     /// Copies the value out.
@@ -182,13 +209,17 @@ impl<T: 'static> LocalKey<RefCell<T>> {
         self.with(|cell| f(&mut cell.borrow_mut()))
     }
 
-    /// Sets the value.
+    /// Sets the value. One that was not made yet is not made first.
     ///
     /// # Panics
     ///
     /// If it is borrowed, and as [`with`](LocalKey::with).
     pub fn set(&'static self, value: T) {
-        self.with(|cell| *cell.borrow_mut() = value);
+        self.with_first(RefCell::new(value), |cell, left| {
+            if let Some(value) = left {
+                *cell.borrow_mut() = value.into_inner();
+            }
+        });
     }
 
     /// Takes the value and leaves the default.

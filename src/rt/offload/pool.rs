@@ -314,6 +314,7 @@ impl Job {
         if let Err(payload) = panic::catch_unwind(run) {
             let message = report::Message(payload.as_ref());
             report::error(format_args!("an offloaded job panicked: {message}"));
+            report::contain(|| drop(payload));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ptr;
 
-use super::channel::{Batch, Channel, Kind};
+use super::channel::{Batch, Channel, Kind, Place};
 use super::{Receiver, RecvError, SendError, Sender, SyncSender};
 use crate::rt::{Case, Choice, Look, Signal, Stand};
 use crate::sync::select::sealed::Sealed;
@@ -14,6 +14,7 @@ use crate::sync::select::{Operation, Outgoing, Receive, Transmit};
 pub struct Receiving<'channel, T> {
     channel: &'channel Channel<T>,
     batch: &'channel Batch<T>,
+    place: Place<T>,
     received: Cell<Option<Result<T, RecvError>>>,
 }
 
@@ -41,6 +42,7 @@ impl<T> Receive for Receiver<T> {
         Receiving {
             channel,
             batch,
+            place: Place::new(None),
             received: Cell::new(None),
         }
     }
@@ -78,6 +80,7 @@ impl<'channel: 'queue, 'queue, T> Case<'queue> for Receiving<'channel, T> {
             return stand.take() && self.receive(self.batch.borrow_mut().pop_front());
         }
         self.channel.trim(self.batch);
+        stand.set_offer(ptr::from_ref(&self.place).cast());
         let mut taken = None;
         let mut offers = self.channel.lock_offers();
         let done = self.channel.line.enter(stand, |state| {
@@ -101,12 +104,12 @@ impl<'channel: 'queue, 'queue, T> Case<'queue> for Receiving<'channel, T> {
         done && self.receive(taken.map(|taken| self.channel.finish(taken)))
     }
 
-    fn accept(&self, signal: Signal) {
-        self.receive(self.channel.accept(signal.token()));
+    fn accept(&self, _: Signal) {
+        self.receive(self.place.take());
     }
 
-    fn pass_on(&self, signal: Signal) {
-        self.channel.put_back(signal.token());
+    fn pass_on(&self, _: Signal) {
+        self.channel.put_back(&self.place);
     }
 }
 
@@ -144,7 +147,7 @@ impl<'channel: 'queue, 'queue, T> Case<'queue> for Sending<'channel, T> {
             match state.choose_first_for(stand) {
                 Choice::Chosen(chosen) => {
                     let message = self.message.take();
-                    receiver = message.map(|message| self.channel.hand_to(chosen, message));
+                    receiver = message.map(|message| Channel::hand_to(chosen, message));
                     return Look::Done;
                 }
                 Choice::TooLate => return Look::TooLate,

@@ -1,8 +1,11 @@
 //! The channel under all three kinds: a queue, and the receiver's line.
 //!
 //! The queue is guarded by the lock of the line in which the receiver waits. A message for a receiver that
-//! waits is not queued: it goes into `handed`, and the receiver is signalled, which then needs no lock to
-//! take it. A receiver that is cancelled with a message in its hand puts it back at the front.
+//! waits is not queued: the sender puts it into a [`Place`] of the receiver's own, and signals it, which then needs no
+//! lock to take it. A receiver that is cancelled with a message in its hand puts it back at the front.
+//!
+//! There is one receiver, which stays on one OS thread; but green threads of one hub may share it there, by an `Rc` or a
+//! thread-local of the OS thread's. So several may stand in the line, and each has its own place.
 //!
 //! *Unbounded*: the receiver takes all that is queued at once into a batch of its own, so that it meets
 //! the lock once a batch.
@@ -22,9 +25,10 @@
 //! have been served there; so `waiting` does not say that somebody can be had. The locks are as above, and no
 //! case holds one of them while another case is looked at.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::mem;
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::cases::Sending;
@@ -33,10 +37,8 @@ use crate::rt::{self, Chosen, Instant, Locked, Manner, Reason, WaitQueue, Waited
 use crate::sync::line::{Line, Turn};
 use crate::sync::select::{Operation, Outgoing};
 
-/// The receiver was given a message.
-const HANDED: usize = 0;
-/// The last sender has gone.
-const NO_SENDERS: usize = 1;
+/// The receiver has a message in its place; or it has none, and the last sender has gone.
+const LOOK: usize = 0;
 
 /// A sender has a place, or the receiver has gone.
 const PLACE: usize = 0;
@@ -49,7 +51,6 @@ const KEPT: usize = 1024;
 /// See the module's text.
 pub(super) struct Channel<T> {
     pub(super) line: Line<State<T>>,
-    handed: UnsafeCell<Option<T>>,
     senders: AtomicUsize,
     pub(super) kind: Kind,
     pub(super) room: WaitQueue,
@@ -74,9 +75,8 @@ pub(super) struct State<T> {
 /// Messages that the receiver has taken out of the queue and not yet returned.
 pub(super) type Batch<T> = RefCell<VecDeque<T>>;
 
-// SAFETY: `handed` is written under the lock while the receiver waits, and read by the receiver after
-// it was signalled; there is one receiver, which only one thread uses at a time. All else is locked.
-unsafe impl<T: Send> Sync for Channel<T> {}
+/// Where a receiver that waits finds its message: what it offers those who choose it.
+pub(super) type Place<T> = Cell<Option<T>>;
 
 impl<T> Channel<T> {
     /// `capacity`: none is unbounded.
@@ -90,7 +90,6 @@ impl<T> Channel<T> {
                 senders_gone: false,
                 receiver_gone: false,
             }),
-            handed: UnsafeCell::new(None),
             senders: AtomicUsize::new(1),
             kind: match capacity {
                 None => Kind::Unbounded,
@@ -205,7 +204,7 @@ impl<T> Channel<T> {
         let Some(receiver) = state.choose_first() else {
             return Err((state, message));
         };
-        let woken = self.hand_to(receiver, message);
+        let woken = Self::hand_to(receiver, message);
         drop(state);
         woken.wake();
         Ok(())
@@ -213,10 +212,12 @@ impl<T> Channel<T> {
 
     /// Gives a message to the receiver, which was chosen.
     #[inline]
-    pub(super) fn hand_to(&self, receiver: Chosen<'_>, message: T) -> Woken {
-        // SAFETY: the lock is held and the receiver was in line: it does not look, nor do others write.
-        unsafe { *self.handed.get() = Some(message) };
-        receiver.signal(HANDED)
+    pub(super) fn hand_to(receiver: Chosen<'_>, message: T) -> Woken {
+        let place = receiver.offer().cast::<Place<T>>();
+        // SAFETY: all who stand in the line offer a place, in their frame or their case of a select, which they
+        // do not leave, nor look into, before they are signalled.
+        unsafe { (*place).set(Some(message)) };
+        receiver.signal(LOOK)
     }
 
     pub(super) fn free_place(&self) {
@@ -255,13 +256,8 @@ impl<T> Channel<T> {
         if self.senders.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
-        let mut state = self.line.lock();
-        state.senders_gone = true;
-        let woken = state.signal_first(NO_SENDERS);
-        drop(state);
-        if let Some(woken) = woken {
-            woken.wake();
-        }
+        self.line.lock().senders_gone = true;
+        self.line.wake_all();
     }
 }
 
@@ -282,9 +278,11 @@ impl<T> Channel<T> {
 
     fn receive_slow(&self, batch: &Batch<T>, deadline: Instant) -> Result<T, RecvTimeoutError> {
         self.trim(batch);
+        let place = Place::new(None);
         let mut taken = None;
         let mut offers = self.lock_offers();
-        let waited = self.line.wait(
+        let waited = self.line.wait_with(
+            ptr::from_ref(&place).cast(),
             Reason::Receive,
             deadline,
             |state| {
@@ -296,14 +294,14 @@ impl<T> Channel<T> {
                 }
                 taken.is_some() || state.senders_gone
             },
-            |token| self.put_back(token),
+            |_| self.put_back(&place),
         );
         match waited {
             Waited::Ready => {
                 let taken = taken.ok_or(RecvTimeoutError::Disconnected)?;
                 Ok(self.finish(taken))
             }
-            Waited::Signalled(token) => self.accept(token).ok_or(RecvTimeoutError::Disconnected),
+            Waited::Signalled(_) => place.take().ok_or(RecvTimeoutError::Disconnected),
             Waited::TimedOut => Err(RecvTimeoutError::Timeout),
         }
     }
@@ -381,30 +379,16 @@ impl<T> Channel<T> {
         taken.message
     }
 
-    /// The receiver is cancelled with a signal in its hand.
+    /// A receiver is cancelled after it was signalled: the message, if it has one, is the next one's.
     #[cold]
-    pub(super) fn put_back(&self, token: usize) {
-        if token == HANDED
-            && let Some(message) = self.handed()
-        {
-            let mut state = self.line.lock();
+    pub(super) fn put_back(&self, place: &Place<T>) {
+        let Some(message) = place.take() else {
+            return;
+        };
+        if let Err((mut state, message)) = self.hand_over(self.line.lock(), message) {
             state.queue.push_front(message);
             state.places -= 1;
         }
-    }
-
-    /// What the receiver that was signalled has; none if there is no sender any more.
-    #[inline]
-    pub(super) fn accept(&self, token: usize) -> Option<T> {
-        if token == HANDED { self.handed() } else { None }
-    }
-
-    /// The message handed over, for the receiver that was signalled.
-    #[inline]
-    fn handed(&self) -> Option<T> {
-        // SAFETY: the sender has signalled after it wrote, and the receiver does not wait any more, so
-        // nobody writes.
-        unsafe { (*self.handed.get()).take() }
     }
 
     /// Gives back the memory of a large batch that is used up.

@@ -6,7 +6,7 @@
 //! *To put* the case has an offer, as a plain putter has, which stays listed when another case is done: it is passed over
 //! then. A case may be moved between that and its drop, which withdraws the offer, so the offer has a place of its own.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::mem;
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ pub struct Putting<'queue, T, S: Store<T>> {
     core: &'queue Core<T, S>,
     /// Empty if it was put, or while it is offered.
     message: Outgoing<'queue, T>,
-    offer: Cell<Option<Rc<Offer<T>>>>,
+    offer: OnceCell<Rc<Offer<T>>>,
 }
 
 /// To get.
@@ -89,13 +89,14 @@ impl<'queue, T, S: Store<T>> Putting<'queue, T, S> {
         Putting {
             core,
             message,
-            offer: Cell::new(None),
+            offer: OnceCell::new(),
         }
     }
 
     /// Stands in line with an offer, unless there is no need after all. Returns whether it was put, or refused.
     fn offer(&self, stand: &Stand<'_, 'queue>) -> bool {
-        let offer = Rc::new(Offer::new(None));
+        // The same one each time: where a select has this case twice, it stands in that line already.
+        let offer = self.offer.get_or_init(|| Rc::new(Offer::new(None)));
         let line: *const Line<Option<T>> = &raw const offer.line;
         // SAFETY: this case keeps the offer until it is dropped, and the select borrows it until it has left the line.
         let line: &'queue Line<Option<T>> = unsafe { &*line };
@@ -106,13 +107,12 @@ impl<'queue, T, S: Store<T>> Putting<'queue, T, S> {
             getter = woken;
             if look == Look::Wait {
                 *value = self.message.take();
-                // SAFETY: it was not listed yet. It is in the heap, until it is withdrawn by the drop of this case;
+                // SAFETY: it is not listed. It is in the heap, until it is withdrawn by the drop of this case;
                 // without that it stays for good.
-                unsafe { state.offers.add(&offer) };
+                unsafe { state.offers.add(offer) };
             }
             look
         });
-        self.offer.set(Some(offer));
         if let Some(getter) = getter {
             getter.wake();
         }
@@ -121,10 +121,10 @@ impl<'queue, T, S: Store<T>> Putting<'queue, T, S> {
 
     /// Has the value back, unless it was taken.
     fn withdraw(&self) {
-        let Some(offer) = self.offer.take() else {
+        let Some(offer) = self.offer.get() else {
             return;
         };
-        self.core.line.lock().offers.withdraw(&offer);
+        self.core.line.lock().offers.withdraw(offer);
         let left = offer.line.lock().take();
         if let Some(value) = left {
             self.message.put_back(value);
