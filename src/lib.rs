@@ -68,6 +68,12 @@
 //!   want it, for ever if its holder is one of them: use [`sync`]'s.
 //! * Crates that keep a pointer into a stack frame in an OS thread's thread-local and restore it in
 //!   last-in-first-out order (`scoped-tls` is the known one) are not sound with green threads.
+//! * The initialiser of a `thread_local!` of *std's* must not wait: another green thread may make the value meanwhile, and
+//!   std then drops that one, borrowed or not. [`thread_local!`] of this crate has a value for each green thread.
+//! * What others defer by the default collector of `crossbeam-epoch` runs anywhere in the process, and so on a hub's own
+//!   stack where a runtime has several hubs: there it must neither spawn nor wait nor panic.
+//! * A [`Runtime`](runtime::Runtime) with several hubs that is leaked on the main thread does not end with it: its
+//!   green threads must not borrow the main thread's thread-locals.
 //! * [`cancel`](thread::JoinHandle::cancel) and [`timeout`](time::timeout) unwind. Rust aborts when an unwinding
 //!   meets a frame of C: put [`task::mask`] around the body of a callback that waits.
 //! * A destructor that runs because of an unwinding may wait, undisturbed, and bound itself by a time-out. std
@@ -75,7 +81,7 @@
 //!   `std::thread::panicking()` is true for its neighbours, and guards of *std's* locks that they drop poison;
 //!   [`thread::panicking`] and [`sync`]'s locks know better. Meanwhile to lock costs its neighbours a look at their
 //!   stacks, a microsecond or two. A panic hook must not wait: std aborts if another green thread of that OS
-//!   thread panics meanwhile.
+//!   thread panics meanwhile, and counts wrongly from then on if one is cancelled or runs out of time.
 //! * A deadlock of all that is in a [`run`] is reported after a second: which green threads wait, for what, and who
 //!   holds it. While one of them waits for a descriptor or a timer there is no telling: [`task::all`] shows at any time
 //!   who waits for what. In a debug build a green thread that keeps its hub for a second is reported, too. See

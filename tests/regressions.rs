@@ -1244,7 +1244,7 @@ fn a_receiver_that_is_shared_loses_nothing() {
             for sender in senders {
                 sender.join().unwrap();
             }
-        })
+        });
     });
 }
 
@@ -1275,7 +1275,7 @@ fn all_who_wait_at_a_shared_receiver_are_told() {
             let ends: Vec<_> = tasks.into_iter().map(|task| task.join().unwrap()).collect();
             let gone = Err(mpsc::RecvError);
             assert_eq!(ends, [Ok("one"), Ok("two"), gone, gone]);
-        })
+        });
     });
 }
 
@@ -1332,7 +1332,7 @@ fn to_set_a_thread_local_makes_no_other_value() {
             CELL.set(2);
             REF_CELL.set(2);
             assert_eq!((CELL.get(), REF_CELL.take()), (2, 2));
-        })
+        });
     });
 }
 
@@ -1346,7 +1346,7 @@ fn permits_that_do_not_fit_are_soon_gone() {
             semaphore.release(5);
             drop(all);
             assert_eq!(semaphore.available(), Semaphore::MAX_PERMITS);
-        })
+        });
     });
 }
 
@@ -1374,7 +1374,7 @@ fn a_put_may_be_two_cases_of_a_select() {
                     ("first", "second")
                 );
             });
-        })
+        });
     });
 }
 
@@ -1414,7 +1414,7 @@ fn a_pool_survives_what_a_panic_leaves_behind() {
             assert!(abandoned.join().is_err());
             release.send(()).unwrap();
             assert_eq!(pool.offload(|| 5), 5);
-        })
+        });
     });
 }
 
@@ -1427,6 +1427,6 @@ fn the_largest_sizes_and_moments_are_taken() {
             assert_eq!(pool.spawn(|| 3).join().unwrap(), 3);
             let far = Instant::now() + HOUR * 24 * 366 * 1000;
             assert!(time::Instant::from(far) > time::Instant::now() + HOUR);
-        })
+        });
     });
 }
