@@ -70,8 +70,6 @@
 //!   last-in-first-out order (`scoped-tls` is the known one) are not sound with green threads.
 //! * The initialiser of a `thread_local!` of *std's* must not wait: another green thread may make the value meanwhile, and
 //!   std then drops that one, borrowed or not. [`thread_local!`] of this crate has a value for each green thread.
-//! * What others defer by the default collector of `crossbeam-epoch` runs anywhere in the process, and so on a hub's own
-//!   stack where a runtime has several hubs: there it must neither spawn nor wait nor panic.
 //! * A [`Runtime`](runtime::Runtime) with several hubs that is leaked on the main thread does not end with it: its
 //!   green threads must not borrow the main thread's thread-locals.
 //! * [`cancel`](thread::JoinHandle::cancel) and [`timeout`](time::timeout) unwind. Rust aborts when an unwinding

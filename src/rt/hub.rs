@@ -267,7 +267,10 @@ impl Hub {
     pub(super) fn enqueue(&self, task: NonNull<Task>, stays: bool) {
         if stays {
             self.queue.push(task);
-        } else if self.queue.push_unstarted(task) {
+            return;
+        }
+        let inject = |older| self.runtime.inject(older);
+        if self.queue.push_unstarted(task, inject) {
             self.runtime.work_was_queued();
         }
     }

@@ -43,6 +43,7 @@ mod source;
 mod spawn;
 mod stand;
 mod state;
+mod steal_ring;
 mod stuck;
 mod task;
 mod timer;

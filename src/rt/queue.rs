@@ -1,28 +1,28 @@
-//! A hub's run queue: a ring for the tasks that live here, a deque for those that may still go
-//! elsewhere.
+//! A hub's run queue: a ring for the tasks that live here, and one that others can steal from for those that may still
+//! go elsewhere.
 //!
 //! With one hub all stand in the ring, in one FIFO: the order is deterministic, and a spawn costs no
 //! atomic. Only those that a timer has woken stand apart, and take turns with all others: who sleeps for a
-//! millisecond does not stand behind a hundred thousand that were just spawned. With several, tasks that have not started stand in a deque that other hubs may steal from
-//! (crossbeam-deque's implementation of D. Chase and Y. Lev, "Dynamic circular work-stealing deque",
-//! 2005); the two take turns.
+//! millisecond does not stand behind a hundred thousand that were just spawned. With several, tasks that have not
+//! started stand in a [`StealRing`] that other hubs may steal from, and those that find no room there in the runtime's
+//! injector; the two rings take turns.
 
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
+use std::iter;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
-use crossbeam_deque::{Stealer, Worker};
-
+use super::steal_ring::StealRing;
 use super::task::Task;
 use crate::sys::cache;
 
-/// A task that may be run, with the run machinery's count of it.
-#[derive(Clone, Copy)]
-pub(super) struct Runnable(pub(super) NonNull<Task>);
+/// The unstarted tasks of a hub, each with the run machinery's count of it: it may start on any OS thread, as its
+/// closure is `Send`.
+pub(super) type Stealable = StealRing<Task, STEALABLE>;
 
-// SAFETY: an unstarted task may start on any OS thread: its closure is `Send`. (Started ones stay in
-// their hub's ring.)
-unsafe impl Send for Runnable {}
+/// As many as Go and tokio have: enough for other hubs to live on for a while.
+const STEALABLE: usize = 256;
 
 /// See the module's text. Only its own hub's OS thread touches it.
 pub(super) struct RunQueue {
@@ -30,7 +30,7 @@ pub(super) struct RunQueue {
     /// Those that a timer has woken.
     due: UnsafeCell<VecDeque<NonNull<Task>>>,
     due_is_next: Cell<bool>,
-    deque: Option<Worker<Runnable>>,
+    stealable: Option<Arc<Stealable>>,
     turn: Cell<bool>,
 }
 
@@ -41,18 +41,23 @@ impl RunQueue {
             ring: UnsafeCell::new(VecDeque::new()),
             due: UnsafeCell::new(VecDeque::new()),
             due_is_next: Cell::new(true),
-            deque: shared.then(Worker::new_fifo),
+            stealable: shared.then(|| Arc::new(Stealable::new())),
             turn: Cell::new(false),
         }
     }
 
-    pub(super) fn stealer(&self) -> Option<Stealer<Runnable>> {
-        self.deque.as_ref().map(Worker::stealer)
+    /// What other hubs may steal from, if there are others.
+    pub(super) fn stealable(&self) -> Option<&Arc<Stealable>> {
+        self.stealable.as_ref()
     }
 
-    /// The deque that a thief moves its booty into.
-    pub(super) fn deque(&self) -> Option<&Worker<Runnable>> {
-        self.deque.as_ref()
+    /// Moves some of what others may start from another hub's queue to this one. Returns whether there were any.
+    pub(super) fn steal(&self, from: &Arc<Stealable>) -> bool {
+        match &self.stealable {
+            // SAFETY: this is the owner's OS thread, and the two are not the same.
+            Some(own) if !Arc::ptr_eq(own, from) => unsafe { own.steal(from) > 0 },
+            _ => false,
+        }
     }
 
     /// Queues a task that lives on this hub.
@@ -81,18 +86,34 @@ impl RunQueue {
         unsafe { &mut *self.due.get() }.push_back(task);
     }
 
-    /// Queues an unstarted task. Returns whether another hub could take it.
+    /// Queues an unstarted task. Returns whether another hub could take it. If there is no room, the older half is given
+    /// to `overflow`, as Go does: for a while there is room, then.
     #[inline]
-    pub(super) fn push_unstarted(&self, task: NonNull<Task>) -> bool {
-        match &self.deque {
-            Some(deque) => {
-                deque.push(Runnable(task));
-                true
-            }
-            None => {
-                self.push(task);
-                false
-            }
+    pub(super) fn push_unstarted(
+        &self,
+        task: NonNull<Task>,
+        mut overflow: impl FnMut(NonNull<Task>),
+    ) -> bool {
+        let Some(stealable) = &self.stealable else {
+            self.push(task);
+            return false;
+        };
+        // SAFETY: this is the owner's OS thread.
+        while !unsafe { stealable.push(task) } {
+            // SAFETY: as above.
+            let older = iter::from_fn(|| unsafe { stealable.pop() });
+            older.take(STEALABLE / 2).for_each(&mut overflow);
+        }
+        true
+    }
+
+    /// Queues a task from the injector: where others can still take it, if there is room. (If not, then among those
+    /// that live here: so those in the injector make way also where that queue is always full.)
+    pub(super) fn push_injected(&self, task: NonNull<Task>) {
+        let stealable = self.stealable.as_ref();
+        // SAFETY: this is the owner's OS thread.
+        if !stealable.is_some_and(|it| unsafe { it.push(task) }) {
+            self.push(task);
         }
     }
 
@@ -119,19 +140,17 @@ impl RunQueue {
 
     #[inline]
     fn pop_other(&self) -> Option<NonNull<Task>> {
-        let Some(deque) = &self.deque else {
+        let Some(stealable) = &self.stealable else {
             return self.pop_ring();
         };
+        // SAFETY: this is the owner's OS thread.
+        let pop_unstarted = || unsafe { stealable.pop() };
         let turn = self.turn.get();
         self.turn.set(!turn);
         if turn {
-            self.pop_ring()
-                .or_else(|| deque.pop().map(|runnable| runnable.0))
+            self.pop_ring().or_else(pop_unstarted)
         } else {
-            deque
-                .pop()
-                .map(|runnable| runnable.0)
-                .or_else(|| self.pop_ring())
+            pop_unstarted().or_else(|| self.pop_ring())
         }
     }
 
@@ -153,7 +172,7 @@ impl RunQueue {
     pub(super) fn is_empty(&self) -> bool {
         // SAFETY: as in `push`.
         let (ring, due) = unsafe { (&*self.ring.get(), &*self.due.get()) };
-        ring.is_empty() && due.is_empty() && self.deque.as_ref().is_none_or(Worker::is_empty)
+        ring.is_empty() && due.is_empty() && self.stealable.as_ref().is_none_or(|it| it.is_empty())
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_deque::{Injector, Steal, Stealer};
+use crossbeam_deque::{Injector, Steal};
 
 use super::cancel::Cancelled;
 use super::clock::Instant;
@@ -16,7 +16,7 @@ use super::idle::Idle;
 use super::list::{TaskList, Which};
 use super::mailbox::Mailbox;
 use super::metrics::{Metrics, Published};
-use super::queue::{RunQueue, Runnable};
+use super::queue::{RunQueue, Stealable};
 use super::reactor::Reactor;
 use super::task::{Task, TaskRef};
 use super::wait_queue::WaitQueue;
@@ -29,11 +29,20 @@ use crate::sys::sync::Mutex;
 /// A task that does not end when its runtime closes is named after this long, and again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many tasks a hub takes from the injector at a time, if there are other hubs.
+const SHARE: usize = 32;
+
+/// An unstarted task in the injector, with the run machinery's count of it.
+struct Injected(NonNull<Task>);
+
+// SAFETY: an unstarted task may start on any OS thread: its closure is `Send`.
+unsafe impl Send for Injected {}
+
 /// What the hubs of a runtime share, and its handles.
 pub(crate) struct Shared {
     hubs: Box<[Remote]>,
-    /// Unstarted tasks from other OS threads.
-    injector: Injector<Runnable>,
+    /// Unstarted tasks from other OS threads, and those for which the hubs' own queues have no room.
+    injector: Injector<Injected>,
     idle: Idle,
     registry: TaskList,
     /// No task is spawned any more.
@@ -52,7 +61,7 @@ pub(crate) struct Shared {
 /// A hub as the other hubs of its runtime see it.
 struct Remote {
     mailbox: &'static Mailbox,
-    stealer: Option<Stealer<Runnable>>,
+    stealable: Option<Arc<Stealable>>,
     published: Published,
     sources: Arc<AtomicUsize>,
 }
@@ -82,7 +91,7 @@ impl Shared {
             .collect::<io::Result<Vec<_>>>()?;
         let remotes = seeds.iter().map(|seed| Remote {
             mailbox: seed.mailbox,
-            stealer: seed.queue.stealer(),
+            stealable: seed.queue.stealable().cloned(),
             published: Published::default(),
             sources: seed.reactor.registered(),
         });
@@ -217,7 +226,7 @@ impl Shared {
         match current::hub() {
             Some(hub) if ptr::eq(&raw const **hub.runtime(), self) => hub.enqueue(pointer, stays),
             _ => {
-                self.injector.push(Runnable(pointer));
+                self.inject(pointer);
                 self.work_was_queued();
             }
         }
@@ -255,36 +264,37 @@ impl Shared {
         }
     }
 
-    /// Moves tasks from other OS threads to a hub's queue.
+    /// Queues an unstarted task for whichever hub takes it.
+    pub(super) fn inject(&self, task: NonNull<Task>) {
+        self.injector.push(Injected(task));
+    }
+
+    /// Moves injected tasks to a hub's queue: all, or its share if there are other hubs. Returns whether there were any.
     #[inline]
     pub(super) fn take_injected(&self, queue: &RunQueue) -> bool {
-        let mut found = false;
-        while !self.injector.is_empty() {
-            let steal = match queue.deque() {
-                Some(deque) => self.injector.steal_batch(deque),
-                None => self
-                    .injector
-                    .steal()
-                    .map_success(|runnable| queue.push(runnable.0)),
-            };
-            match steal {
-                Steal::Success(()) => {
-                    found = true;
-                    // With several hubs a batch is enough: the others take the rest.
-                    if queue.deque().is_some() {
-                        break;
-                    }
-                }
-                Steal::Retry => {}
+        !self.injector.is_empty() && self.take_some(queue)
+    }
+
+    fn take_some(&self, queue: &RunQueue) -> bool {
+        let most = match queue.stealable() {
+            Some(_) => (self.injector.len() / self.hubs.len() + 1).min(SHARE),
+            None => usize::MAX,
+        };
+        let mut taken = 0;
+        while taken < most {
+            match self.injector.steal() {
+                Steal::Success(Injected(task)) => queue.push_injected(task),
+                Steal::Retry => continue,
                 Steal::Empty => break,
             }
+            taken += 1;
         }
-        found
+        taken > 0
     }
 
     /// Looks for unstarted tasks at the other hubs. Returns whether it brought some home.
     pub(super) fn steal_into(&self, queue: &RunQueue) -> bool {
-        if queue.deque().is_none() {
+        if queue.stealable().is_none() {
             return self.take_injected(queue);
         }
         self.idle.start_search();
@@ -306,28 +316,17 @@ impl Shared {
 
     /// Does an unstarted task stand in a queue that others can take from?
     fn has_unstarted(&self) -> bool {
-        let stealable = |hub: &Remote| hub.stealer.as_ref().is_some_and(|it| !it.is_empty());
-        !self.injector.is_empty() || self.hubs.iter().any(stealable)
+        let is_there = |hub: &Remote| hub.stealable.as_ref().is_some_and(|it| !it.is_empty());
+        !self.injector.is_empty() || self.hubs.iter().any(is_there)
     }
 
     fn steal_from_hubs(&self, queue: &RunQueue) -> bool {
-        let Some(deque) = queue.deque() else {
-            return false;
-        };
         let count = self.hubs.len();
         let start = super::choice::below(count);
-        (0..count).any(|step| {
-            let victim = &self.hubs[(start + step) % count];
-            victim.stealer.as_ref().is_some_and(|stealer| {
-                loop {
-                    match stealer.steal_batch(deque) {
-                        Steal::Success(()) => return true,
-                        Steal::Empty => return false,
-                        Steal::Retry => {}
-                    }
-                }
-            })
-        })
+        let victims = (0..count).map(|step| &self.hubs[(start + step) % count]);
+        victims
+            .filter_map(|hub| hub.stealable.as_ref())
+            .any(|victim| queue.steal(victim))
     }
 
     /// A hub enters itself as sleeping. Returns how many sleep now; 0: there is work, it must not.
@@ -425,24 +424,6 @@ impl Shared {
                 task.identity.spawned_at,
                 task.state().doing(),
             ));
-        }
-    }
-}
-
-/// `Steal<T>` to `Steal<()>` with an effect.
-trait MapSuccess<T> {
-    fn map_success(self, effect: impl FnOnce(T)) -> Steal<()>;
-}
-
-impl<T> MapSuccess<T> for Steal<T> {
-    fn map_success(self, effect: impl FnOnce(T)) -> Steal<()> {
-        match self {
-            Steal::Success(value) => {
-                effect(value);
-                Steal::Success(())
-            }
-            Steal::Retry => Steal::Retry,
-            Steal::Empty => Steal::Empty,
         }
     }
 }

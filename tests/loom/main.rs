@@ -1,5 +1,5 @@
 //! Explores the interleavings of the kernel's pure protocols: the life word, what is done at a task's end, the
-//! inbox, the idle hubs, the pulse, the wake-up against the end of the waiter, the select, and the lock under `Mutex`.
+//! inbox, the idle hubs, the ring that they steal from, the pulse, the wake-up against the end of the waiter, the select, and the lock under `Mutex`.
 //!
 //! The files of `src/rt` are included as they are. What they name of the rest of the kernel stands here
 //! under the same names: [`sys`] has loom's atomics and locks, and [`clock`], [`park`] and [`task`] are
@@ -32,6 +32,9 @@ mod select;
 #[allow(dead_code)]
 #[path = "../../src/rt/stand.rs"]
 mod stand;
+#[allow(dead_code)]
+#[path = "../../src/rt/steal_ring.rs"]
+mod steal_ring;
 #[allow(dead_code)]
 #[path = "../../src/rt/wait_queue.rs"]
 mod wait_queue;

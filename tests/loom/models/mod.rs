@@ -13,6 +13,7 @@ mod lock;
 mod pulse;
 mod select;
 mod sleep;
+mod steal_ring;
 mod wait_queue;
 
 /// Explores a model with at most this many preemptions. (Most faults need no more than two.)
