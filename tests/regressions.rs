@@ -1430,3 +1430,38 @@ fn the_largest_sizes_and_moments_are_taken() {
         });
     });
 }
+
+/// A thread-local's destructor that runs after those of the tasks finds the runtime of its OS thread closed.
+#[test]
+fn a_run_on_a_runtime_that_its_threads_end_has_closed_is_cancelled() {
+    struct Late {
+        runtime: Cell<Option<&'static Runtime>>,
+        outcome: RefCell<Option<std::sync::mpsc::Sender<bool>>>,
+    }
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            if let (Some(runtime), Some(outcome)) = (self.runtime.get(), self.outcome.take()) {
+                let ended = runtime.try_run(|| ());
+                let cancelled = ended.is_err_and(|payload| payload.is::<task::Cancelled>());
+                outcome.send(cancelled).unwrap();
+            }
+        }
+    }
+
+    std::thread_local! {
+        static LATE: Late = const { Late { runtime: Cell::new(None), outcome: RefCell::new(None) } };
+    }
+
+    must_end(|| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(|| {
+            // First, so that it goes last.
+            LATE.with(|late| late.outcome.replace(Some(sender)));
+            let runtime: &'static Runtime = Box::leak(Box::new(Runtime::new().unwrap()));
+            runtime.run(|| ());
+            LATE.with(|late| late.runtime.set(Some(runtime)));
+        });
+        assert!(receiver.recv().unwrap());
+    });
+}

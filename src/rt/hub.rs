@@ -82,7 +82,7 @@ impl Hub {
         Hub {
             index: seed.index,
             runtime,
-            mailbox: seed.mailbox,
+            mailbox: seed.mailbox.arrive(),
             queue: seed.queue,
             root: Root::default(),
             running: Cell::new(ptr::null()),

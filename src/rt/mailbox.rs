@@ -4,6 +4,7 @@
 //! whose hub is gone, and must be able to look at its address all the same. What arrives too late is
 //! the record of an ended task, which whoever owns the mailbox by then drops.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use super::inbox::Inbox;
@@ -18,11 +19,31 @@ pub(super) struct Mailbox {
     waker: Mutex<Option<Arc<mio::Waker>>>,
 }
 
+/// The mailbox of a hub that is not there yet. If that never comes it is closed again.
+pub(super) struct Waiting(&'static Mailbox);
+
+impl Waiting {
+    pub(super) fn mailbox(&self) -> &'static Mailbox {
+        self.0
+    }
+
+    /// The hub is there; it closes its mailbox itself.
+    pub(super) fn arrive(self) -> &'static Mailbox {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 static FREE: Mutex<Vec<&'static Mailbox>> = Mutex::new(Vec::new());
 
 impl Mailbox {
     /// A mailbox for a hub whose sleep this waker ends.
-    pub(super) fn open(waker: mio::Waker) -> &'static Mailbox {
+    pub(super) fn open(waker: mio::Waker) -> Waiting {
         let free = FREE.lock().pop();
         let mailbox = free.unwrap_or_else(|| {
             Box::leak(Box::new(Mailbox {
@@ -32,10 +53,10 @@ impl Mailbox {
             }))
         });
         *mailbox.waker.lock() = Some(Arc::new(waker));
-        mailbox
+        Waiting(mailbox)
     }
 
-    /// The hub is gone, all tasks that lived on it have ended.
+    /// The hub is gone, or never came; all tasks that lived on it have ended.
     pub(super) fn close(&'static self) {
         *self.waker.lock() = None;
         FREE.lock().push(self);

@@ -21,7 +21,7 @@ use super::own_hub::{self, OwnHub};
 use super::reason::Reason;
 use super::shared::{PATIENCE, Seed, Shared};
 use super::task::{Options, Task, TaskRef};
-use super::worker::{alternate_stack, default_runtime_if_any, lay_stack_by, spawn_worker};
+use super::worker::{alternate_stack, default_runtime_if_any, spawn_worker};
 use super::{current, inherited, park, report};
 use crate::sys::sync::MutexGuard;
 
@@ -75,8 +75,9 @@ impl Runtime {
             closed: false,
             not_send: PhantomData,
         };
-        lay_stack_by(&runtime.hub);
         own_hub::enter(&runtime.hub);
+        // Without it who gets no stack would never end.
+        runtime.hub.reserve_stack()?;
         for seed in seeds {
             // If one fails, the drop of `runtime` ends those that have started.
             runtime.threads.push(spawn_worker(seed, shared.clone())?);
@@ -120,7 +121,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// The panic's payload, or [`Cancelled`](crate::task::Cancelled).
+    /// The panic's payload, or [`Cancelled`](crate::task::Cancelled); the latter at once if the runtime was leaked and the OS
+    /// thread that made it ends: its destructors find the runtime closed.
     ///
     /// # Panics
     ///
@@ -131,6 +133,9 @@ impl Runtime {
             current::hub().is_none(),
             "a runtime cannot be run from a green thread: its hub would block the other one"
         );
+        if self.shared.is_closing() {
+            return Err(Box::new(Cancelled::new()));
+        }
         let options = Options {
             name: Some("main".into()),
             stack_size: MAIN_STACK_SIZE,

@@ -14,7 +14,7 @@ use super::deadlock::{Deadlock, Reports};
 use super::hub::{self, Hub};
 use super::idle::Idle;
 use super::list::{TaskList, Which};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Waiting};
 use super::metrics::{Metrics, Published};
 use super::queue::{RunQueue, Stealable};
 use super::reactor::Reactor;
@@ -69,7 +69,7 @@ struct Remote {
 /// What a hub is made of before it is brought to its OS thread.
 pub(super) struct Seed {
     pub(super) index: usize,
-    pub(super) mailbox: &'static Mailbox,
+    pub(super) mailbox: Waiting,
     pub(super) queue: RunQueue,
     pub(super) poll: mio::Poll,
     pub(super) reactor: Arc<Reactor>,
@@ -90,7 +90,7 @@ impl Shared {
             .map(|index| Seed::new(index, hubs > 1))
             .collect::<io::Result<Vec<_>>>()?;
         let remotes = seeds.iter().map(|seed| Remote {
-            mailbox: seed.mailbox,
+            mailbox: seed.mailbox.mailbox(),
             stealable: seed.queue.stealable().cloned(),
             published: Published::default(),
             sources: seed.reactor.registered(),

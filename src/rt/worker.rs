@@ -21,7 +21,9 @@ const STACK_SIZE: usize = 1 << 20;
 fn run_worker(seed: Seed, shared: Arc<Shared>) {
     let _alternate_stack = alternate_stack();
     let hub = Hub::new(seed, shared.clone());
-    lay_stack_by(&hub);
+    if let Err(error) = hub.reserve_stack() {
+        report::error(format_args!("a hub has no stack in reserve: {error}"));
+    }
     hub.drive(ptr::null(), Instant::NEVER, &|| {
         shared.ended.load(Ordering::SeqCst)
     });
@@ -47,12 +49,6 @@ pub(super) fn alternate_stack() -> Option<AlternateStack> {
             ));
         })
         .ok()
-}
-
-pub(super) fn lay_stack_by(hub: &Hub) {
-    if let Err(error) = hub.reserve_stack() {
-        report::error(format_args!("a hub has no stack in reserve: {error}"));
-    }
 }
 
 /// The default runtime, and the fork generation it was started in.

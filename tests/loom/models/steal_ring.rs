@@ -117,16 +117,17 @@ fn two_thieves_never_take_the_same() {
 fn booty_is_stolen() {
     explore(2, || {
         let [first, second] = [(); 2].map(|()| Arc::new(Ring::new()));
-        push(&first, 1).unwrap();
-        push(&first, 2).unwrap();
         let (from, own) = (first.clone(), second.clone());
         let thief = thread::spawn(move || {
             // SAFETY: this thread is the owner of the second ring.
             unsafe { own.steal(&from) };
             pop_all(&own)
         });
-        let last = steal(&second);
-        let theirs = thief.join().unwrap();
+        let from = second.clone();
+        let last = thread::spawn(move || steal(&from));
+        push(&first, 1).unwrap();
+        push(&first, 2).unwrap();
+        let [theirs, last] = [thief, last].map(|it| it.join().unwrap());
         let ours = pop_all(&first);
         assert_all_there(&[ours, theirs, last], 2);
     });
