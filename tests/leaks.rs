@@ -122,6 +122,18 @@ fn runtimes_come_and_go() {
     });
 }
 
+/// It lacks descriptors when some of its hubs are made already.
+#[test]
+fn a_build_that_fails_leaves_nothing() {
+    check(|| {
+        let open = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        let allowed = descriptor_limit(open + 20);
+        let error = Runtime::builder().workers(64).build().unwrap_err();
+        descriptor_limit(allowed);
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    });
+}
+
 #[test]
 fn a_nested_run_ends_what_it_spawned() {
     check(|| {
@@ -543,6 +555,22 @@ impl Held {
         self.descriptors == before.descriptors
             && self.hubs == before.hubs
             && self.heap <= before.heap + SLACK
+    }
+}
+
+/// Sets the limit of open descriptors, and returns what it was.
+fn descriptor_limit(new: u64) -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the calls get a valid place, and change this process's limit only.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+        let before = limit.rlim_cur;
+        limit.rlim_cur = new;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+        before
     }
 }
 
