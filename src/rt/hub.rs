@@ -325,7 +325,10 @@ impl Hub {
     fn turn(&self) -> bool {
         self.refuse_fork();
         self.take_inbox();
-        self.runtime.take_injected(&self.queue);
+        if self.runtime.take_injected(&self.queue) {
+            // Who looked at both queues while it was on its way sleeps now, perhaps.
+            self.runtime.work_was_queued();
+        }
         self.fire_timers();
         self.run_batch();
         self.publish();

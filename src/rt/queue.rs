@@ -107,13 +107,23 @@ impl RunQueue {
         true
     }
 
-    /// Queues a task from the injector: where others can still take it, if there is room. (If not, then among those
-    /// that live here: so those in the injector make way also where that queue is always full.)
-    pub(super) fn push_injected(&self, task: NonNull<Task>) {
+    /// How many tasks from the injector can be queued now. Never none: those there make way also where this queue is
+    /// always full.
+    pub(super) fn room_for_injected(&self) -> usize {
         let stealable = self.stealable.as_ref();
+        stealable.map_or(usize::MAX, |it| it.room().max(1))
+    }
+
+    /// Queues a task from the injector, where others can still take it. If there is no room, it is the next of those that
+    /// live here: before the main task, that is, with whose end nobody may drive this hub for a while.
+    pub(super) fn push_injected(&self, task: NonNull<Task>) {
+        let Some(stealable) = &self.stealable else {
+            return self.push(task);
+        };
         // SAFETY: this is the owner's OS thread.
-        if !stealable.is_some_and(|it| unsafe { it.push(task) }) {
-            self.push(task);
+        if !unsafe { stealable.push(task) } {
+            // SAFETY: as in `push`.
+            unsafe { &mut *self.ring.get() }.push_front(task);
         }
     }
 

@@ -280,6 +280,7 @@ impl Shared {
             Some(_) => (self.injector.len() / self.hubs.len() + 1).min(SHARE),
             None => usize::MAX,
         };
+        let most = most.min(queue.room_for_injected());
         let mut taken = 0;
         while taken < most {
             match self.injector.steal() {

@@ -37,7 +37,7 @@ impl<T, const N: usize> StealRing<T, N> {
 
     /// How many more can be pushed. The owner's own pushes apart it only grows.
     #[inline]
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         // Acquire: of a slot that was taken the thief's read is over.
         let head = self.head.load(Ordering::Acquire);
         N - self.tail.load(Ordering::Relaxed).wrapping_sub(head)
