@@ -176,7 +176,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for zero workers; what the operating system says
-    /// if it has no more threads or descriptors.
+    /// if it has no more threads, descriptors or memory.
     pub fn build(self) -> io::Result<Runtime> {
         if self.workers == 0 {
             return Err(io::Error::new(

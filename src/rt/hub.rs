@@ -435,6 +435,11 @@ impl Hub {
         self.reactor.release();
     }
 
+    /// Has it ended? Then it must not be driven: its mailbox may be another's.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Ends the hub. All its tasks have ended, or are leaked.
     pub(super) fn close(&self) {
         if self.closed.replace(true) {

@@ -87,7 +87,7 @@ impl RunQueue {
     }
 
     /// Queues an unstarted task. Returns whether another hub could take it. If there is no room, the older half is given
-    /// to `overflow`, as Go does: for a while there is room, then.
+    /// to `overflow`, as Go does: for a while there is room, then. (Not to the ring: what stands there no other hub can take.)
     #[inline]
     pub(super) fn push_unstarted(
         &self,
@@ -105,26 +105,6 @@ impl RunQueue {
             older.take(STEALABLE / 2).for_each(&mut overflow);
         }
         true
-    }
-
-    /// How many tasks from the injector can be queued now. Never none: those there make way also where this queue is
-    /// always full.
-    pub(super) fn room_for_injected(&self) -> usize {
-        let stealable = self.stealable.as_ref();
-        stealable.map_or(usize::MAX, |it| it.room().max(1))
-    }
-
-    /// Queues a task from the injector, where others can still take it. If there is no room, it is the next of those that
-    /// live here: before the main task, that is, with whose end nobody may drive this hub for a while.
-    pub(super) fn push_injected(&self, task: NonNull<Task>) {
-        let Some(stealable) = &self.stealable else {
-            return self.push(task);
-        };
-        // SAFETY: this is the owner's OS thread.
-        if !unsafe { stealable.push(task) } {
-            // SAFETY: as in `push`.
-            unsafe { &mut *self.ring.get() }.push_front(task);
-        }
     }
 
     /// The next task to run.

@@ -215,15 +215,9 @@ impl Runtime {
         if mem::replace(&mut self.closed, true) {
             return;
         }
-        own_hub::leave(&self.hub);
-        self.shared.start_closing();
-        if cfg!(not(panic = "unwind")) {
-            // Nothing can unwind: what does not end by itself in some last turns is leaked, stacks and all.
-            self.hub.drive_while_busy(Instant::after(PATIENCE));
-        } else if current::hub().is_some() {
-            self.end_on_green_thread();
-        } else {
-            self.shared.unwind_all(&self.hub);
+        // Otherwise the end of its OS thread has unwound its tasks, and its mailbox may be another hub's.
+        if !self.hub.is_closed() {
+            self.unwind();
         }
         self.shared.end_hubs();
         for thread in self.threads.drain(..) {
@@ -234,6 +228,20 @@ impl Runtime {
         self.shared.abandon_those_left();
         self.hub.close();
         self.ctrl_c = None;
+    }
+
+    /// Cancels all tasks, and drives the first hub until they have ended.
+    fn unwind(&self) {
+        own_hub::leave(&self.hub);
+        self.shared.start_closing();
+        if cfg!(not(panic = "unwind")) {
+            // Nothing can unwind: what does not end by itself in some last turns is leaked, stacks and all.
+            self.hub.drive_while_busy(Instant::after(PATIENCE));
+        } else if current::hub().is_some() {
+            self.end_on_green_thread();
+        } else {
+            self.shared.unwind_all(&self.hub);
+        }
     }
 
     /// A runtime that is dropped by a green thread of another: its first hub takes turns with the
@@ -360,7 +368,7 @@ impl fmt::Debug for Handle {
 /// # Panics
 ///
 /// If `f` panics, with its payload, after all others have been unwound; if the operating system has no
-/// descriptors for a runtime.
+/// descriptors or memory for a runtime.
 ///
 /// ```
 /// use sylvan::thread;

@@ -280,11 +280,12 @@ impl Shared {
             Some(_) => (self.injector.len() / self.hubs.len() + 1).min(SHARE),
             None => usize::MAX,
         };
-        let most = most.min(queue.room_for_injected());
         let mut taken = 0;
         while taken < most {
             match self.injector.steal() {
-                Steal::Success(Injected(task)) => queue.push_injected(task),
+                Steal::Success(Injected(task)) => {
+                    queue.push_unstarted(task, |older| self.inject(older));
+                }
                 Steal::Retry => continue,
                 Steal::Empty => break,
             }

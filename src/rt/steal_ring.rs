@@ -37,7 +37,7 @@ impl<T, const N: usize> StealRing<T, N> {
 
     /// How many more can be pushed. The owner's own pushes apart it only grows.
     #[inline]
-    pub(crate) fn room(&self) -> usize {
+    fn room(&self) -> usize {
         // Acquire: of a slot that was taken the thief's read is over.
         let head = self.head.load(Ordering::Acquire);
         N - self.tail.load(Ordering::Relaxed).wrapping_sub(head)
@@ -45,7 +45,8 @@ impl<T, const N: usize> StealRing<T, N> {
 
     /// Moves the head over what was read of the slots behind it. `false`: somebody was quicker, and what was read is void.
     ///
-    /// (A slot may have been written anew before it was read; but not before the head had moved on.)
+    /// (A slot may have been written anew before it was read; but not before the head had moved on. It does not come back to the
+    /// same number while somebody reads: that takes 2^64 items, or 2^32 where addresses are so short.)
     #[inline]
     fn advance(&self, head: usize, count: usize) -> bool {
         let next = head.wrapping_add(count);
@@ -67,7 +68,7 @@ impl<T, const N: usize> StealRing<T, N> {
     ///
     /// # Safety
     ///
-    /// The caller is the owner.
+    /// The caller is the owner, and any OS thread may take the item.
     #[inline]
     #[must_use]
     pub(crate) unsafe fn push(&self, item: NonNull<T>) -> bool {
