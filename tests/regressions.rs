@@ -1465,3 +1465,37 @@ fn a_run_on_a_runtime_that_its_threads_end_has_closed_is_cancelled() {
         assert!(receiver.recv().unwrap());
     });
 }
+
+/// What a hub has taken from the injector while it had no room is not left to it when its `run` ends.
+#[test]
+fn what_may_start_anywhere_is_not_left_behind_by_a_run() {
+    must_end(|| {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let free = Arc::new(AtomicBool::new(false));
+        let tasks: Vec<_> = runtime.run(|| {
+            let held = Arc::new(AtomicBool::new(false));
+            let (theirs, until) = (held.clone(), free.clone());
+            // Keeps the other hub, which steals it: this one is kept by its main task.
+            thread::spawn(move || {
+                theirs.store(true, Ordering::SeqCst);
+                while !until.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
+            });
+            while !held.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+            // As many as leave the queue full, and the rest in the injector.
+            let tasks = (0..1024).map(|_| thread::spawn(|| ())).collect();
+            // So often that others are let run in between, which begins a turn.
+            let (sender, receiver) = mpsc::channel();
+            for _ in 0..200 {
+                sender.send(()).unwrap();
+                receiver.recv().unwrap();
+            }
+            tasks
+        });
+        free.store(true, Ordering::SeqCst);
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+    });
+}
